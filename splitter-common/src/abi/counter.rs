@@ -1,0 +1,85 @@
+//! What became of every packet: each one ends in exactly one counter.
+
+/// What the kernel is told to do with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// On to the stack of this host.
+    Pass,
+    /// Gone.
+    Drop,
+    /// Out on the interface it came in on.
+    Transmit,
+    /// Out on another interface.
+    Redirect,
+}
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])* $name:ident = $text:literal, $verdict:ident;)*) => {
+        /// Why a packet got its verdict; the index in `COUNTERS`.
+        #[repr(u32)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Counter {
+            $(#[doc = concat!("`", $text, "`:" $(, $doc)*)] $name,)*
+        }
+
+        impl Counter {
+            /// All of them, in the order of their indices.
+            pub const ALL: &[Counter] = &[$(Counter::$name,)*];
+
+            /// The name that users see.
+            pub const fn name(self) -> &'static str {
+                match self { $(Counter::$name => $text,)* }
+            }
+
+            /// What it means, in one sentence.
+            pub const fn help(self) -> &'static str {
+                match self { $(Counter::$name => concat!($($doc),*).trim_ascii_start(),)* }
+            }
+
+            /// The kind of verdict that is counted here. [`Verdict::Transmit`] stands for
+            /// [`Verdict::Redirect`] too: a forwarded packet leaves where its next hop is.
+            pub const fn verdict(self) -> Verdict {
+                match self { $(Counter::$name => Verdict::$verdict,)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Not IPv4, IPv6 or anything else that concerns us.
+    PassNotIp = "pass_not_ip", Pass;
+    /// IP, but to no VIP and port of a service, nor a reply of a backend.
+    PassNoService = "pass_no_service", Pass;
+    /// To a VIP, but neither TCP nor UDP (ICMP, a fragment, another protocol): left to the stack.
+    PassOther = "pass_other", Pass;
+    /// Malformed or truncated below the header that would say whose it is.
+    PassMalformed = "pass_malformed", Pass;
+    /// Steered to a backend in `dsr` mode.
+    ForwardDsr = "forward_dsr", Transmit;
+    /// Steered to a backend behind this host in `nat` mode.
+    ForwardNat = "forward_nat", Transmit;
+    /// Steered to a backend on this host in `nat` mode, delivered through the stack.
+    DeliverLocal = "deliver_local", Pass;
+    /// Reply of a backend behind this host, its source put back to the VIP.
+    ReplyNat = "reply_nat", Transmit;
+    /// Reply of a backend behind this host whose next hop only the stack can find; its source is the VIP.
+    ReplyStack = "reply_stack", Pass;
+    /// Reply of a backend on this host, its source put back to the VIP at TC egress.
+    ReplyLocal = "reply_local", Pass;
+    /// ARP request or neighbour solicitation for a VIP, answered.
+    AnswerNeighbour = "answer_neighbour", Transmit;
+    /// For a service, but its TCP or UDP header is cut off or impossible.
+    DropMalformed = "drop_malformed", Drop;
+    /// The service has no backend that could take the flow.
+    DropNoBackend = "drop_no_backend", Drop;
+    /// The next hop of the backend is not known (no neighbour entry yet).
+    DropNextHop = "drop_next_hop", Drop;
+    /// Time to live or hop limit used up on the way to the backend or to the client.
+    DropTtl = "drop_ttl", Drop;
+    /// A SYN in the moment of a hand-over; the client sends it again.
+    DropHandover = "drop_handover", Drop;
+    /// Other packets of the same flow set were being worked on for too long; the sender sends it again.
+    DropBusy = "drop_busy", Drop;
+    /// A table entry that must exist does not: a fault of splitter.
+    DropInternal = "drop_internal", Drop;
+}

@@ -1,0 +1,107 @@
+//! Services, their look-up keys, and what belongs to the host as a whole.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::Address;
+
+/// Values that hold for all services; one entry, written before the program is attached.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Settings {
+    /// Secret key of the flow hash. Kept across restarts: another key re-hashes every flow.
+    pub hash_key: [u64; 2],
+    /// Number of sets in the flow table less one; the number is a power of two.
+    pub flow_set_mask: u32,
+    /// Number of cells in the table of sampled handshakes less one; the number is a power of two.
+    pub handshake_mask: u32,
+}
+
+/// What a packet says about which service it is for.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Pod, Zeroable)]
+pub struct ServiceKey {
+    /// The VIP.
+    pub vip: Address,
+    /// Destination port, host order.
+    pub port: u16,
+    /// IP protocol number: 6 TCP, 17 UDP.
+    pub protocol: u8,
+    /// Zero.
+    pub reserved: u8,
+}
+
+/// What the host does for a VIP as an address.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Vip {
+    /// 1: ARP requests and neighbour solicitations for it are answered (`announce = "arp"`).
+    pub announce: u32,
+}
+
+/// An interface that carries the program.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Interface {
+    /// Its own MAC address.
+    pub mac: [u8; 6],
+    /// Zero.
+    pub reserved: [u8; 2],
+}
+
+/// How packets get to a backend.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// New MAC addresses only; the backend holds the VIP.
+    Dsr = 0,
+    /// New destination address and port; replies come back through this host and are put right.
+    Nat = 1,
+}
+
+/// What chooses the slot of a flow.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Affinity {
+    /// The whole 5-tuple.
+    Flow = 0,
+    /// The client's address alone.
+    Client = 1,
+}
+
+/// A service as the packet path sees it. Times are in nanoseconds of the coarse monotonic clock.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Service {
+    /// The VIP; with `port` and `protocol` the identity of the service.
+    pub vip: Address,
+    /// `D` of the transition rules (`prepare`): how far apart copies of one SYN may be.
+    pub prepare_ns: u64,
+    /// `T_record` (`drain.idle`): a confirmed record not seen for so long is over.
+    pub record_ns: u64,
+    /// `T_pending`: a pending record not seen for so long is over.
+    pub pending_ns: u64,
+    /// `T_fin`: a closing record must have been quiet for so long before its 5-tuple may begin anew.
+    pub fin_ns: u64,
+    /// `W`: how far after the SYN's sequence number the confirming packet may be, in bytes.
+    pub window: u32,
+    /// Index of its first slot in `SLOTS` and `STAMPS`.
+    pub first_slot: u32,
+    /// Number of its slots less one; the number is a power of two.
+    pub slot_mask: u32,
+    /// Index of its first backend in `BACKENDS`; backend numbers in slot words and records count from here.
+    pub first_backend: u32,
+    /// How many entries of `BACKENDS` are its own.
+    pub backend_count: u32,
+    /// Destination port, host order.
+    pub port: u16,
+    /// IP protocol number: 6 TCP, 17 UDP.
+    pub protocol: u8,
+    /// A [`Mode`].
+    pub mode: u8,
+    /// An [`Affinity`].
+    pub affinity: u8,
+    /// 1: the entry is in use.
+    pub in_use: u8,
+    /// Zero.
+    pub reserved: [u8; 6],
+}

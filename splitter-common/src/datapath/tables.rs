@@ -1,0 +1,77 @@
+//! The tables that steering reads and writes: one seam for the kernel's maps, for memory on the host,
+//! and for the model of flows and owners, which runs other packets and daemon writes between any two calls.
+
+use crate::abi::{
+    Address, Backend, Counter, Interface, Reply, ReplyKey, Service, ServiceKey, Settings, SlotWord,
+    Stamp, Vip,
+};
+
+/// The stamps of one slot. Each call is one access to memory.
+pub trait StampCells {
+    /// Reads a stamp, nanoseconds.
+    fn load(&self, stamp: Stamp) -> u64;
+    /// Writes a stamp, nanoseconds.
+    fn store(&self, stamp: Stamp, ns: u64);
+}
+
+/// One set of the flow table. Each call is one access to memory; `word` is less than `WORDS_PER_SET`.
+pub trait FlowCells {
+    /// Reads a word.
+    fn load(&self, word: usize) -> u64;
+    /// Writes a word; what was written before becomes visible before it (release).
+    fn store(&self, word: usize, value: u64);
+    /// Writes `new` where `old` stands and returns what stood there (sequentially consistent).
+    fn compare_exchange(&self, word: usize, old: u64, new: u64) -> u64;
+}
+
+/// Where a packet to an address goes, as the kernel's routing says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NextHop {
+    /// Interface to send it on.
+    pub interface: u32,
+    /// Destination MAC.
+    pub destination_mac: [u8; 6],
+    /// Source MAC.
+    pub source_mac: [u8; 6],
+}
+
+/// The tables.
+pub trait Tables {
+    /// Handle of a slot's stamps.
+    type Stamps: StampCells;
+    /// Handle of a flow set.
+    type FlowSet: FlowCells;
+
+    /// Coarse monotonic clock, nanoseconds.
+    fn now(&self) -> u64;
+    /// Host-wide values.
+    fn settings(&self) -> Option<&Settings>;
+    /// What is known of a VIP.
+    fn vip(&self, address: &Address) -> Option<Vip>;
+    /// Index of the service that a key names.
+    fn service_index(&self, key: &ServiceKey) -> Option<u32>;
+    /// A service by its index.
+    fn service(&self, index: u32) -> Option<&Service>;
+    /// A slot's word, by its index in `SLOTS`: one load.
+    fn slot(&self, index: u32) -> Option<SlotWord>;
+    /// A slot's stamps, by the same index.
+    fn stamps(&self, index: u32) -> Option<Self::Stamps>;
+    /// A set of the flow table.
+    fn flow_set(&self, index: u32) -> Option<Self::FlowSet>;
+    /// A backend by its index in `BACKENDS`.
+    fn backend(&self, index: u32) -> Option<&Backend>;
+    /// What the source of a reply becomes.
+    fn reply(&self, key: &ReplyKey) -> Option<&Reply>;
+    /// Whether this host owns an address itself.
+    fn owns(&self, address: &Address) -> bool;
+    /// An interface that carries the program.
+    fn interface(&self, index: u32) -> Option<&Interface>;
+    /// Cell of the table of sampled handshakes: reads it.
+    fn handshake(&self, cell: u32) -> u64;
+    /// Writes a cell of the table of sampled handshakes.
+    fn set_handshake(&self, cell: u32, value: u64);
+    /// Adds one packet to a counter.
+    fn count(&self, counter: Counter);
+    /// Adds to what was sent to a backend (index in `BACKENDS`).
+    fn count_traffic(&self, backend: u32, bytes: u64, syn: bool, handshake: bool);
+}

@@ -1,0 +1,47 @@
+//! The API: HTTP/JSON on a Unix socket.
+//!
+//! [`server`] turns requests into [`Request`]s for the daemon's loop; [`client`] is the way in for the command line.
+
+pub mod types;
+
+use std::net::IpAddr;
+
+use tokio::sync::oneshot;
+use types::{ChangeView, ExplainView, FlowList, ServiceList, ServiceView, SetWeights, StatsView};
+
+/// Why the daemon could not do as asked; each maps to one HTTP status.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// The request itself is wrong (400).
+    #[error("{0}")]
+    Invalid(String),
+    /// It names something that does not exist (404).
+    #[error("{0}")]
+    NotFound(String),
+    /// It cannot be done as things stand (409).
+    #[error("{0}")]
+    Refused(String),
+    /// The daemon failed at it (500).
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Where the daemon's loop sends its answer.
+pub type Answer<T> = oneshot::Sender<Result<T, RequestError>>;
+
+/// What the API asks of the daemon's loop, which owns all state.
+#[derive(Debug)]
+pub enum Request {
+    /// All services.
+    Services(Answer<ServiceList>),
+    /// One service.
+    Service(String, Answer<ServiceView>),
+    /// Change of weights. A cutover is one, too.
+    Weights(String, SetWeights, Answer<ChangeView>),
+    /// Where a flow goes.
+    Explain(String, IpAddr, Option<u16>, Answer<ExplainView>),
+    /// Flow records of a service, at most so many listed.
+    Flows(String, usize, Answer<FlowList>),
+    /// Counters.
+    Stats(Answer<StatsView>),
+}

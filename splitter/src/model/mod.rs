@@ -1,0 +1,131 @@
+//! Validated types: what can be written here can be put into force. PURE: no I/O, no clock.
+
+mod weights;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use splitter_common::abi::{Affinity, Mode};
+pub use weights::{BasisPoints, Weights, WeightsError};
+
+/// A whole, validated configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Configuration {
+    /// The daemon's own settings.
+    pub daemon: DaemonSettings,
+    /// The services, in the order of the file.
+    pub services: Vec<Service>,
+}
+
+/// Settings of the daemon.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DaemonSettings {
+    /// Interfaces that get the program.
+    pub interfaces: Vec<String>,
+    /// How the program is attached.
+    pub xdp_mode: XdpMode,
+    /// The API's Unix socket.
+    pub socket: PathBuf,
+    /// Where desired state is kept.
+    pub state_dir: PathBuf,
+    /// Folder in a BPF file system for pins.
+    pub bpffs: PathBuf,
+    /// Slots of all services together.
+    pub max_slots: u32,
+    /// Flow records that the table has room for; a power of two.
+    pub flow_records: u32,
+    /// Secret of the hash and of the placement; none: made at the first start and kept in the state folder.
+    pub seed: Option<Seed>,
+}
+
+/// The secret that hosts of a fleet share: key of the flow hash and of the placement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seed(pub [u64; 2]);
+
+/// How the XDP program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum XdpMode {
+    /// Native where the driver can, else generic.
+    Auto,
+    /// In the driver, or not at all.
+    Native,
+    /// Generic (`skb`), or not at all.
+    Skb,
+}
+
+/// A transport protocol that a service may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP: follows the table in force.
+    Udp,
+}
+
+/// Who answers for the VIP on the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announce {
+    /// The VIP is routed here or configured on this host.
+    None,
+    /// The packet path answers ARP requests and neighbour solicitations.
+    Arp,
+}
+
+/// A service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Its name, unique.
+    pub name: String,
+    /// Address that clients dial.
+    pub vip: IpAddr,
+    /// Port that clients dial; not 0.
+    pub port: u16,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// How packets get to backends.
+    pub mode: Mode,
+    /// What chooses the slot.
+    pub affinity: Affinity,
+    /// Who answers for the VIP.
+    pub announce: Announce,
+    /// Slots, a power of two.
+    pub slots: u32,
+    /// Name of the version that owns the service at rest, at first.
+    pub stable: String,
+    /// `D`: how long new flows keep going where they went before a change, so that handshakes under way end there.
+    pub prepare: Duration,
+    /// `T_idle` and `T_record`: a flow silent for so long is over.
+    pub drain_idle: Duration,
+    /// The versions, in the order of the file.
+    pub versions: Vec<Version>,
+    /// Weights in the file, else everything to `stable`; the *initial* ones.
+    pub weights: Weights,
+}
+
+/// A named set of backends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Version {
+    /// Its name, unique in the service.
+    pub name: String,
+    /// Its backends.
+    pub backends: Vec<Backend>,
+}
+
+/// One server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port in `nat` mode; the service's where none is written.
+    pub port: u16,
+    /// Its share within the version, 1 to 65,535.
+    pub weight: u32,
+}
+
+impl Service {
+    /// The version of that name.
+    pub fn version(&self, name: &str) -> Option<&Version> {
+        self.versions.iter().find(|v| v.name == name)
+    }
+}
