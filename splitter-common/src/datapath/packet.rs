@@ -1,0 +1,29 @@
+//! A frame as steering sees it: the second seam, with the kernel's packet and a byte vector behind it.
+
+use super::tables::NextHop;
+use crate::abi::Address;
+
+/// A frame.
+pub trait Packet {
+    /// Length in bytes.
+    fn len(&self) -> usize;
+    /// Whether it has no byte at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Reads `N` bytes at `offset`; none where the frame (or its linear part) ends before.
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+    /// Writes `N` bytes at `offset`; none, and nothing is written, where the frame ends before.
+    fn write<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) -> Option<()>;
+    /// Index of the interface it came in on.
+    fn interface(&self) -> u32;
+    /// Where the kernel's routing sends a packet of these addresses that came in here (`bpf_fib_lookup`); none where
+    /// only the stack can tell (no neighbour yet, a local address, no route). `length` is that of the IP packet.
+    fn route(
+        &self,
+        source: &Address,
+        destination: &Address,
+        protocol: u8,
+        length: u16,
+    ) -> Option<NextHop>;
+}
