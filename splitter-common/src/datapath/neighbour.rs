@@ -1,27 +1,154 @@
 //! ARP (RFC 826) and neighbour discovery (RFC 4861) for a VIP with `announce = "arp"`.
+//!
+//! Both answers are written over the question, as XDP cannot allocate: the ARP messages have one length, and a
+//! solicitation is answered only where it has the very length of its advertisement, one link-layer option included
+//! (which is what hosts send, RFC 4861 §4.3 asks for the option in every multicast solicitation). What is not
+//! answered here is left to the stack.
 
 use super::outcome::Outcome;
 use super::packet::Packet;
 use super::tables::Tables;
+use crate::abi::{Address, Counter, mapped};
+
+/// Hardware type Ethernet, protocol type IPv4, lengths 6 and 4, operation 1: what an ARP request for IPv4 begins with.
+const ARP_REQUEST: [u8; 8] = [0, 1, 8, 0, 6, 4, 0, 1];
+/// Operation "reply", at offset 6 of the ARP message.
+const ARP_REPLY: [u8; 2] = [0, 2];
+
+/// Next header ICMPv6.
+const ICMPV6: u8 = 58;
+/// Bytes of a solicitation or advertisement with one Ethernet option.
+const MESSAGE: usize = 32;
+/// Router no, solicited yes, override yes (RFC 4861 §4.4).
+const SOLICITED_OVERRIDE: [u8; 4] = [0x60, 0, 0, 0];
 
 /// Turns an ARP request for an announced VIP into its answer; `l3` is the offset of the ARP header. None: not ours.
+///
+/// An announcement (sender and target are the same, RFC 5227 §3) asks nothing, so it is left alone: another edge host
+/// that takes the VIP over says so in this way.
 #[inline(always)]
 pub fn answer_arp<P: Packet, T: Tables>(
-    _packet: &mut P,
-    _tables: &T,
-    _l3: usize,
+    packet: &mut P,
+    tables: &T,
+    l3: usize,
 ) -> Option<Outcome> {
-    None
+    if packet.read::<8>(l3)? != ARP_REQUEST {
+        return None;
+    }
+    let asker_mac = packet.read::<6>(l3 + 8)?;
+    let asker = packet.read::<4>(l3 + 14)?;
+    let vip = packet.read::<4>(l3 + 24)?;
+    if asker == vip || is_group(asker_mac) || !announced(tables, &mapped(vip)) {
+        return None;
+    }
+    let own = own_mac(packet, tables)?;
+    packet.write(0, asker_mac)?;
+    packet.write(6, own)?;
+    packet.write(l3 + 6, ARP_REPLY)?;
+    packet.write(l3 + 8, own)?;
+    packet.write(l3 + 14, vip)?;
+    packet.write(l3 + 18, asker_mac)?;
+    packet.write(l3 + 24, asker)?;
+    Some(answered(packet))
 }
 
 /// Turns a neighbour solicitation for an announced VIP into its advertisement; `l3` is the offset of the IPv6
 /// header and `l4` that of the ICMPv6 header. None: not ours.
+///
+/// The solicitation is validated as RFC 4861 §7.1.1 asks (hop limit, code, lengths, checksum). One from the unspecified
+/// address is duplicate address detection, whose answer goes to all nodes: left to the stack.
 #[inline(always)]
 pub fn answer_solicitation<P: Packet, T: Tables>(
-    _packet: &mut P,
-    _tables: &T,
-    _l3: usize,
-    _l4: usize,
+    packet: &mut P,
+    tables: &T,
+    l3: usize,
+    l4: usize,
 ) -> Option<Outcome> {
-    None
+    if l4 != l3 + 40 {
+        return None;
+    }
+    let [length_high, length_low, next, hop_limit] = packet.read::<4>(l3 + 4)?;
+    if [length_high, length_low] != [0, MESSAGE as u8] || next != ICMPV6 || hop_limit != 255 {
+        return None;
+    }
+    let asker = packet.read::<16>(l3 + 8)?;
+    let destination = packet.read::<16>(l3 + 24)?;
+    let mut message = packet.read::<MESSAGE>(l4)?;
+    // Type 135, code 0; and the option: type 1 (source link-layer address), length 1 (of 8 bytes).
+    if [message[0], message[1]] != [135, 0] || [message[24], message[25]] != [1, 1] {
+        return None;
+    }
+    let mut vip: Address = [0; 16];
+    vip.copy_from_slice(&message[8..24]);
+    let mut asker_mac = [0; 6];
+    asker_mac.copy_from_slice(&message[26..32]);
+    if asker == [0; 16]
+        || asker[0] == 0xff
+        || is_group(asker_mac)
+        || !announced(tables, &vip)
+        || checksum(&asker, &destination, &message) != 0
+    {
+        return None;
+    }
+    let own = own_mac(packet, tables)?;
+    message[0] = 136;
+    message[2..4].copy_from_slice(&[0, 0]);
+    message[4..8].copy_from_slice(&SOLICITED_OVERRIDE);
+    message[24] = 2;
+    message[26..32].copy_from_slice(&own);
+    let sum = checksum(&vip, &asker, &message);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    packet.write(0, asker_mac)?;
+    packet.write(6, own)?;
+    packet.write(l3 + 8, vip)?;
+    packet.write(l3 + 24, asker)?;
+    packet.write(l4, message)?;
+    Some(answered(packet))
+}
+
+/// Back to where the question came from.
+#[inline(always)]
+fn answered<P: Packet>(packet: &P) -> Outcome {
+    Outcome::forward(Counter::AnswerNeighbour, packet.interface())
+}
+
+/// Whether this host answers for an address.
+#[inline(always)]
+fn announced<T: Tables>(tables: &T, address: &Address) -> bool {
+    tables.vip(address).is_some_and(|vip| vip.announce == 1)
+}
+
+/// The MAC of the interface the packet came in on, where the packet is for it: on a promiscuous interface questions to
+/// other hosts pass by.
+#[inline(always)]
+fn own_mac<P: Packet, T: Tables>(packet: &P, tables: &T) -> Option<[u8; 6]> {
+    let own = tables.interface(packet.interface())?.mac;
+    let destination = packet.read::<6>(0)?;
+    (is_group(destination) || destination == own).then_some(own)
+}
+
+/// Whether a MAC is a multicast or broadcast address.
+#[inline(always)]
+fn is_group(mac: [u8; 6]) -> bool {
+    mac[0] & 1 == 1
+}
+
+/// The ICMPv6 checksum (RFC 4443 §2.3) over pseudo-header and message; 0 over a message whose checksum is right.
+#[inline(always)]
+fn checksum(source: &Address, destination: &Address, message: &[u8; MESSAGE]) -> u16 {
+    let sum = MESSAGE as u32 + ICMPV6 as u32 + words(source) + words(destination) + words(message);
+    let folded = (sum & 0xffff) + (sum >> 16);
+    !((folded & 0xffff) + (folded >> 16)) as u16
+}
+
+/// Sum of big-endian 16-bit words; at most 16 words a call, so it cannot overflow.
+#[inline(always)]
+fn words<const N: usize>(bytes: &[u8; N]) -> u32 {
+    let mut sum = 0;
+    let mut at = 0;
+    while at + 1 < N {
+        sum += u16::from_be_bytes([bytes[at], bytes[at + 1]]) as u32;
+        at += 2;
+    }
+    sum
 }
