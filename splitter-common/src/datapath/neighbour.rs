@@ -27,11 +27,7 @@ const SOLICITED_OVERRIDE: [u8; 4] = [0x60, 0, 0, 0];
 /// An announcement (sender and target are the same, RFC 5227 §3) asks nothing, so it is left alone: another edge host
 /// that takes the VIP over says so in this way.
 #[inline(always)]
-pub fn answer_arp<P: Packet, T: Tables>(
-    packet: &mut P,
-    tables: &T,
-    l3: usize,
-) -> Option<Outcome> {
+pub fn answer_arp<P: Packet, T: Tables>(packet: &mut P, tables: &T, l3: usize) -> Option<Outcome> {
     if packet.read::<8>(l3)? != ARP_REQUEST {
         return None;
     }
