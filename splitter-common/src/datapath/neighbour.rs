@@ -20,7 +20,7 @@ const ICMPV6: u8 = 58;
 /// Bytes of a solicitation or advertisement with one Ethernet option.
 const MESSAGE: usize = 32;
 /// Router no, solicited yes, override yes (RFC 4861 §4.4).
-const SOLICITED_OVERRIDE: [u8; 4] = [0x60, 0, 0, 0];
+const SOLICITED_OVERRIDE: u8 = 0x60;
 
 /// Turns an ARP request for an announced VIP into its answer; `l3` is the offset of the ARP header. None: not ours.
 ///
@@ -67,38 +67,47 @@ pub fn answer_solicitation<P: Packet, T: Tables>(
     if [length_high, length_low] != [0, MESSAGE as u8] || next != ICMPV6 || hop_limit != 255 {
         return None;
     }
-    let asker = packet.read::<16>(l3 + 8)?;
-    let destination = packet.read::<16>(l3 + 24)?;
-    let mut message = packet.read::<MESSAGE>(l4)?;
+    // In pieces that fit registers: the stack of a BPF program has 512 bytes.
+    let asker = [packet.read::<8>(l3 + 8)?, packet.read::<8>(l3 + 16)?];
+    let pseudo = sum(asker[0])
+        + sum(asker[1])
+        + sum(packet.read::<8>(l3 + 24)?)
+        + sum(packet.read::<8>(l3 + 32)?)
+        + MESSAGE as u32
+        + ICMPV6 as u32;
+    let head = packet.read::<8>(l4)?;
+    let vip = [packet.read::<8>(l4 + 8)?, packet.read::<8>(l4 + 16)?];
+    let option = packet.read::<8>(l4 + 24)?;
     // Type 135, code 0; and the option: type 1 (source link-layer address), length 1 (of 8 bytes).
-    if [message[0], message[1]] != [135, 0] || [message[24], message[25]] != [1, 1] {
+    if head[0] != 135 || head[1] != 0 || option[0] != 1 || option[1] != 1 {
         return None;
     }
-    let mut vip: Address = [0; 16];
-    vip.copy_from_slice(&message[8..24]);
-    let mut asker_mac = [0; 6];
-    asker_mac.copy_from_slice(&message[26..32]);
-    if asker == [0; 16]
-        || asker[0] == 0xff
+    let [_, _, a, b, c, d, e, f] = option;
+    let asker_mac = [a, b, c, d, e, f];
+    if asker == [[0; 8]; 2]
+        || asker[0][0] == 0xff
         || is_group(asker_mac)
-        || !announced(tables, &vip)
-        || checksum(&asker, &destination, &message) != 0
+        || checksum(pseudo + sum(head) + sum(vip[0]) + sum(vip[1]) + sum(option)) != 0
+        || !announced(tables, &packet.read::<16>(l4 + 8)?)
     {
         return None;
     }
     let own = own_mac(packet, tables)?;
-    message[0] = 136;
-    message[2..4].copy_from_slice(&[0, 0]);
-    message[4..8].copy_from_slice(&SOLICITED_OVERRIDE);
-    message[24] = 2;
-    message[26..32].copy_from_slice(&own);
-    let sum = checksum(&vip, &asker, &message);
-    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    let [a, b, c, d, e, f] = own;
+    let option = [2, 1, a, b, c, d, e, f];
+    let head = [136, 0, 0, 0, SOLICITED_OVERRIDE, 0, 0, 0];
+    // From the VIP to the asker: the VIP stands in the message and in the pseudo-header.
+    let body = sum(head) + 2 * (sum(vip[0]) + sum(vip[1])) + sum(option);
+    let addresses = sum(asker[0]) + sum(asker[1]);
+    let [high, low] = checksum(body + addresses + MESSAGE as u32 + ICMPV6 as u32).to_be_bytes();
     packet.write(0, asker_mac)?;
     packet.write(6, own)?;
-    packet.write(l3 + 8, vip)?;
-    packet.write(l3 + 24, asker)?;
-    packet.write(l4, message)?;
+    packet.write(l3 + 8, vip[0])?;
+    packet.write(l3 + 16, vip[1])?;
+    packet.write(l3 + 24, asker[0])?;
+    packet.write(l3 + 32, asker[1])?;
+    packet.write(l4, [136, 0, high, low, SOLICITED_OVERRIDE, 0, 0, 0])?;
+    packet.write(l4 + 24, option)?;
     Some(answered(packet))
 }
 
@@ -129,22 +138,19 @@ fn is_group(mac: [u8; 6]) -> bool {
     mac[0] & 1 == 1
 }
 
-/// The ICMPv6 checksum (RFC 4443 §2.3) over pseudo-header and message; 0 over a message whose checksum is right.
+/// Sum of the four 16-bit words of a piece.
 #[inline(always)]
-fn checksum(source: &Address, destination: &Address, message: &[u8; MESSAGE]) -> u16 {
-    let sum = MESSAGE as u32 + ICMPV6 as u32 + words(source) + words(destination) + words(message);
-    let folded = (sum & 0xffff) + (sum >> 16);
-    !((folded & 0xffff) + (folded >> 16)) as u16
+fn sum(piece: [u8; 8]) -> u32 {
+    let bits = u64::from_be_bytes(piece);
+    (bits >> 48) as u32
+        + (bits >> 32 & 0xffff) as u32
+        + (bits >> 16 & 0xffff) as u32
+        + (bits & 0xffff) as u32
 }
 
-/// Sum of big-endian 16-bit words; at most 16 words a call, so it cannot overflow.
+/// The checksum (RFC 1071) of words with this sum; 0 where the checksum is among them and right. Fewer than 2^16 words.
 #[inline(always)]
-fn words<const N: usize>(bytes: &[u8; N]) -> u32 {
-    let mut sum = 0;
-    let mut at = 0;
-    while at + 1 < N {
-        sum += u16::from_be_bytes([bytes[at], bytes[at + 1]]) as u32;
-        at += 2;
-    }
-    sum
+fn checksum(sum: u32) -> u16 {
+    let folded = (sum & 0xffff) + (sum >> 16);
+    !((folded & 0xffff) + (folded >> 16)) as u16
 }
