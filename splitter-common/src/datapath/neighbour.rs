@@ -26,7 +26,7 @@ const SOLICITED_OVERRIDE: u8 = 0x60;
 ///
 /// An announcement (sender and target are the same, RFC 5227 §3) asks nothing, so it is left alone: another edge host
 /// that takes the VIP over says so in this way.
-#[inline(always)]
+#[inline(never)]
 pub fn answer_arp<P: Packet, T: Tables>(packet: &mut P, tables: &T, l3: usize) -> Option<Outcome> {
     if packet.read::<8>(l3)? != ARP_REQUEST {
         return None;
@@ -53,7 +53,7 @@ pub fn answer_arp<P: Packet, T: Tables>(packet: &mut P, tables: &T, l3: usize) -
 ///
 /// The solicitation is validated as RFC 4861 §7.1.1 asks (hop limit, code, lengths, checksum). One from the unspecified
 /// address is duplicate address detection, whose answer goes to all nodes: left to the stack.
-#[inline(always)]
+#[inline(never)]
 pub fn answer_solicitation<P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,

@@ -19,7 +19,7 @@ use crate::wire::header::{
 ///
 /// Where the kernel's routing knows the next hop, the reply is forwarded. Where it does not, the stack forwards it, and
 /// takes one from its time to live as any router.
-#[inline(always)]
+#[inline(never)]
 pub fn restore<P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
