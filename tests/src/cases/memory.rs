@@ -112,7 +112,7 @@ impl FlowCells for Set {
 }
 
 /// The value of a key in a short list.
-fn find<K: PartialEq, V>(entries: &[(K, V)], key: &K) -> Option<&V> {
+fn find<'a, K: PartialEq, V>(entries: &'a [(K, V)], key: &K) -> Option<&'a V> {
     entries
         .iter()
         .find_map(|(known, value)| (known == key).then_some(value))
