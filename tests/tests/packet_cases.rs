@@ -9,7 +9,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 fn instances() -> Vec<Instance> {
-    load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/data/cases"))).expect("the case files")
+    load(Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/data/cases"
+    )))
+    .expect("the case files")
 }
 
 /// All failures at once: one fault often shows in many cases, and their names tell what they share.
@@ -56,7 +60,9 @@ fn every_case_in_the_kernel() {
             Err(error) => failures.push(format!("{}: {error:#}", instance.name())),
         }
     }
-    println!("{ran} cases in the kernel; {short} frames too short for its test runs, on the host only");
+    println!(
+        "{ran} cases in the kernel; {short} frames too short for its test runs, on the host only"
+    );
     report("in the kernel", &failures);
     assert!(ran >= 150, "only {ran} cases");
     let after: u64 = kernel.counters().expect("counters").iter().sum();
@@ -104,11 +110,7 @@ fn each_counter_has_a_case() {
 fn names_of_cases_are_unique() {
     let mut seen = BTreeSet::new();
     for instance in instances() {
-        assert!(
-            seen.insert(instance.name()),
-            "twice: {}",
-            instance.name()
-        );
+        assert!(seen.insert(instance.name()), "twice: {}", instance.name());
     }
 }
 

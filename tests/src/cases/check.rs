@@ -145,28 +145,29 @@ impl Prepared {
         let hash = self.flow.context("records need a flow")?.0;
         let mut found = unpack(&seen.flows[0]);
         for record in after {
-            // One that is as old as the run was made or refreshed by it, at a time that only the program knows.
-            let (first, last) = if record.age == 0 {
-                seen.clock
+            // One of age 0 was made or refreshed in the run, at a time that only the program knows.
+            let times: Vec<u64> = if record.age == 0 {
+                (tick(seen.clock.0)..=tick(seen.clock.1))
+                    .map(|now| u64::from(now) << 24)
+                    .collect()
             } else {
-                (self.now, self.now)
+                vec![self.now]
             };
-            let at = found.iter().position(|packed| {
-                (tick(first)..=tick(last)).any(|now| {
-                    pack(record, hash, &self.world, u64::from(now) << 24).is_ok_and(|(a, b)| {
-                        let wanted = Packed::unpack(a, b);
-                        // The deadline is rounded from the full time, one tick away at most.
-                        wanted.is_some_and(|wanted| {
-                            packed.deadline.wrapping_sub(wanted.deadline) <= 1
-                                && *packed
-                                    == Packed {
-                                        deadline: packed.deadline,
-                                        ..wanted
-                                    }
-                        })
-                    })
-                })
-            });
+            let mut at = None;
+            for now in times {
+                let (a, b) = pack(record, hash, &self.world, now)?;
+                let wanted = Packed::unpack(a, b).context("a free entry")?;
+                at = at.or(found.iter().position(|packed| {
+                    // The deadline counts from the time before it was rounded to ticks: up to one tick later.
+                    let later = packed.deadline.wrapping_sub(wanted.deadline);
+                    let deadline = wanted.deadline;
+                    later <= u32::from(record.age == 0)
+                        && Packed {
+                            deadline,
+                            ..*packed
+                        } == wanted
+                }));
+            }
             let Some(at) = at else {
                 bail!("no record {record:?} among {found:?}");
             };
@@ -236,12 +237,7 @@ impl Prepared {
 }
 
 /// Runs a frame in the kernel, whose tables are filled from `world`.
-pub fn run_in_kernel(
-    world: &World,
-    frame: &[u8],
-    hook: Hook,
-    kernel: &mut Kernel,
-) -> Result<Seen> {
+pub fn run_in_kernel(world: &World, frame: &[u8], hook: Hook, kernel: &mut Kernel) -> Result<Seen> {
     let before = kernel.counters()?;
     let start = kernel::now();
     let (returned, bytes) = match hook {

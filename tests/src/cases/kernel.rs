@@ -196,7 +196,9 @@ impl Kernel {
         [u8; K]: Pod,
         [u8; V]: Pod,
     {
-        Ok(HashMap::try_from(self.bpf.map_mut(name).context("no such map")?)?)
+        Ok(HashMap::try_from(
+            self.bpf.map_mut(name).context("no such map")?,
+        )?)
     }
 
     /// Writes entries from index 0 on.
@@ -209,7 +211,11 @@ impl Kernel {
         Ok(())
     }
 
-    fn get<T: bytemuck::Pod, const V: usize>(&mut self, name: &str, count: usize) -> Result<Vec<T>> {
+    fn get<T: bytemuck::Pod, const V: usize>(
+        &mut self,
+        name: &str,
+        count: usize,
+    ) -> Result<Vec<T>> {
         let map = self.bpf.map_mut(name).with_context(|| name.to_string())?;
         let array = Array::<_, [u8; V]>::try_from(map)?;
         (0..u32::try_from(count)?)

@@ -141,7 +141,11 @@ impl World {
             backend_count: BACKENDS,
             port,
             protocol,
-            mode: if way == Way::Dsr { Mode::Dsr } else { Mode::Nat } as u8,
+            mode: if way == Way::Dsr {
+                Mode::Dsr
+            } else {
+                Mode::Nat
+            } as u8,
             affinity: Affinity::Flow as u8,
             in_use: 1,
             reserved: [0; 6],
