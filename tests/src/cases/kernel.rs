@@ -111,7 +111,7 @@ impl Kernel {
             self.hash::<16, 4>(maps::OWN_ADDRESSES)?.remove(&key)?;
         }
         self.put::<_, 24>(maps::SETTINGS, std::slice::from_ref(&world.settings))?;
-        self.put::<_, 96>(maps::SERVICES, &world.services)?;
+        self.put::<_, 80>(maps::SERVICES, &world.services)?;
         self.put::<_, 8>(maps::SLOTS, &world.slots)?;
         self.put::<_, 32>(maps::STAMPS, &world.stamps)?;
         self.put::<_, 64>(maps::BACKENDS, &world.backends)?;
