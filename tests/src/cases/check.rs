@@ -5,12 +5,12 @@ use super::craft::{Frame, balance, craft};
 use super::kernel::{self, Kernel};
 use super::memory::{Bytes, Memory};
 use super::spec::{Hook, Instance, Record, Way};
-use super::world::{SECOND, World};
+use super::world::{SECOND, World, past};
 use anyhow::{Context, Result, bail, ensure};
 use splitter::object;
 use splitter_common::abi::{Counter, Stamps, Verdict};
 use splitter_common::datapath::flow_table::{Kind, Record as Packed, tag_of, tick};
-use splitter_common::datapath::parse::{Parsed, parse};
+use splitter_common::datapath::parse::{Headers, Parsed, parse};
 use splitter_common::datapath::{reply, steer};
 use splitter_common::hash;
 use toml::{Table, Value};
@@ -348,9 +348,11 @@ fn frame(table: &Table) -> Result<Frame> {
 
 /// Hash and slot of the flow of a frame.
 fn flow(world: &World, bytes: &[u8]) -> Option<(u64, usize)> {
-    let Parsed::Transport(headers) = parse(&Bytes::new(world, INGRESS, bytes.to_vec())) else {
+    let mut headers = Headers::default();
+    let packet = Bytes::new(world, INGRESS, bytes.to_vec());
+    if parse(&packet, &mut headers) != Parsed::Transport {
         return None;
-    };
+    }
     let key = &world.settings.hash_key;
     let hash = hash::flow_hash(key, &headers);
     let slot = hash::slot(key, &world.services[0], &headers, hash);
@@ -360,7 +362,7 @@ fn flow(world: &World, bytes: &[u8]) -> Option<(u64, usize)> {
 /// The words of a record; its times count from `now`.
 fn pack(record: &Record, flow_hash: u64, world: &World, now: u64) -> Result<(u64, u64)> {
     let service = &world.services[0];
-    let at = now - record.age * SECOND;
+    let at = past(now, record.age)?;
     let (kind, closing) = match record.kind.as_str() {
         "pending" => (Kind::Pending, false),
         "learned" => (Kind::Learned, false),

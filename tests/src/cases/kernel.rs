@@ -10,7 +10,7 @@ use bytemuck::bytes_of;
 use futures_util::TryStreamExt;
 use rtnetlink::{LinkUnspec, LinkVeth, RouteMessageBuilder};
 use splitter::object::{EGRESS, INGRESS, OBJECT};
-use splitter_common::abi::{Address, Counter, FlowSet, Stamps, maps};
+use splitter_common::abi::{Address, Counter, FlowSet, Stamps, Traffic, maps};
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
@@ -167,6 +167,23 @@ impl Kernel {
         (0..Counter::ALL.len() as u32)
             .map(|index| Ok(counters.get(&index, 0)?.iter().sum()))
             .collect()
+    }
+
+    /// What was sent to the first `count` backends, summed over CPUs.
+    pub fn traffic(&mut self, count: usize) -> Result<Vec<Traffic>> {
+        let map = self.bpf.map_mut(maps::TRAFFIC).context(maps::TRAFFIC)?;
+        let traffic = PerCpuArray::<_, [u8; 32]>::try_from(map)?;
+        let mut sums = vec![Traffic::default(); count];
+        for (index, sum) in (0..).zip(&mut sums) {
+            for bytes in traffic.get(&index, 0)?.iter() {
+                let one: Traffic = bytemuck::pod_read_unaligned(bytes);
+                sum.packets += one.packets;
+                sum.bytes += one.bytes;
+                sum.syns += one.syns;
+                sum.handshakes += one.handshakes;
+            }
+        }
+        Ok(sums)
     }
 
     /// Runs a program on a frame: what it returned, and the frame afterwards.

@@ -17,7 +17,7 @@ use std::rc::Rc;
 /// [`Memory::stamps`].
 pub struct Memory<'a> {
     world: &'a World,
-    now: u64,
+    now: Cell<u64>,
     flows: Vec<Set>,
     stamps: Vec<Row>,
     handshakes: RefCell<BTreeMap<u32, u64>>,
@@ -30,7 +30,7 @@ impl<'a> Memory<'a> {
     pub fn new(world: &'a World, now: u64) -> Self {
         Self {
             world,
-            now,
+            now: Cell::new(now),
             flows: world
                 .flows
                 .iter()
@@ -44,6 +44,21 @@ impl<'a> Memory<'a> {
             handshakes: RefCell::default(),
             counted: RefCell::default(),
             traffic: RefCell::default(),
+        }
+    }
+
+    /// Another time, and the flow table and stamps as somebody else left them.
+    pub fn adopt(&self, now: u64, flows: &[[u64; 8]], stamps: &[Stamps]) {
+        self.now.set(now);
+        for (set, words) in self.flows.iter().zip(flows) {
+            for (word, value) in words.iter().enumerate() {
+                set.store(word, *value);
+            }
+        }
+        for (row, stamps) in self.stamps.iter().zip(stamps) {
+            row.store(Stamp::Unlogged, stamps.unlogged);
+            row.store(Stamp::BareSyn, stamps.bare_syn);
+            row.store(Stamp::Foreign, stamps.foreign);
         }
     }
 
@@ -64,14 +79,14 @@ impl<'a> Memory<'a> {
         self.stamps.iter().map(stamps).collect()
     }
 
-    /// What was counted, in order.
+    /// What was counted since the last call, in order.
     pub fn counted(&self) -> Vec<Counter> {
-        self.counted.borrow().clone()
+        self.counted.take()
     }
 
-    /// What was sent to backends: index, bytes, whether a SYN, whether a completed handshake.
+    /// What was sent to backends since the last call: index, bytes, whether a SYN, whether a completed handshake.
     pub fn traffic(&self) -> Vec<(u32, u64, bool, bool)> {
-        self.traffic.borrow().clone()
+        self.traffic.take()
     }
 }
 
@@ -123,7 +138,7 @@ impl Tables for Memory<'_> {
     type FlowSet = Set;
 
     fn now(&self) -> u64 {
-        self.now
+        self.now.get()
     }
 
     fn settings(&self) -> Option<&Settings> {
