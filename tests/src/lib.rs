@@ -1,1 +1,3 @@
-//! x
+//! Namespaces, servers, clients and the suites that run splitter on a real kernel.
+
+pub mod cases;

@@ -8,7 +8,6 @@ use splitter_common::abi::{
     Settings, SlotState, SlotWord, Stamps, Vip,
 };
 use splitter_common::datapath::tables::NextHop;
-use std::collections::BTreeMap;
 
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1_000_000_000;
@@ -142,7 +141,11 @@ impl World {
             backend_count: BACKENDS,
             port,
             protocol,
-            mode: if way == Way::Dsr { Mode::Dsr } else { Mode::Nat } as u8,
+            mode: if way == Way::Dsr {
+                Mode::Dsr
+            } else {
+                Mode::Nat
+            } as u8,
             affinity: Affinity::Flow as u8,
             in_use: 1,
             reserved: [0; 6],
@@ -222,9 +225,4 @@ fn slot(slot: &Slot, now: u64) -> Result<(SlotWord, Stamps)> {
     };
     let word = SlotWord::new(state, slot.base, slot.current.unwrap_or(slot.base));
     Ok((word, stamps))
-}
-
-/// A table by key, for look-ups in memory.
-pub fn by_key<K: Ord + Clone, V: Clone>(entries: &[(K, V)]) -> BTreeMap<K, V> {
-    entries.iter().cloned().collect()
 }
