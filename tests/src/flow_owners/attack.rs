@@ -15,7 +15,7 @@ impl<R: Rules> World<R> {
         for _ in 0..self.random.pick(&[60, 150, 400]) {
             self.after(self.random.below(15 * S), Event::Evil(kind));
         }
-        self.after(10 * S + self.random.below(50 * S), Event::Attack);
+        self.after(15 * S + self.random.below(90 * S), Event::Attack);
     }
 
     pub(super) fn evil(&self, kind: u8) {

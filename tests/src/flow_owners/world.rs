@@ -173,7 +173,7 @@ pub(super) struct World<R: Rules> {
 impl<R: Rules> World<R> {
     pub(super) fn new(seed: u64, mutant: Option<Mutant>) -> Self {
         let random = Random::new(seed);
-        let sets = random.pick(&[2_u32, 4, 4, 8, 16]);
+        let sets = random.pick(&[2_u32, 4, 8, 8, 16, 32]);
         Self {
             now: Cell::new(START),
             heap: RefCell::default(),
@@ -224,8 +224,8 @@ impl<R: Rules> World<R> {
             self.after(self.random.below(20 * S), Event::Start);
         }
         self.after(S, Event::Tick);
-        self.after(5 * S + self.random.below(20 * S), Event::Change);
-        self.after(5 * S + self.random.below(40 * S), Event::Attack);
+        self.after(5 * S + self.random.below(15 * S), Event::Change);
+        self.after(5 * S + self.random.below(100 * S), Event::Attack);
         self.after(40 * S + self.random.below(160 * S), Event::Die);
         while self.failed().is_none() && self.now.get() < START + LENGTH {
             let Some(Reverse((at, _, event))) = self.heap.borrow_mut().pop() else {
