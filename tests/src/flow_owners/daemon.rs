@@ -46,6 +46,17 @@ impl<R: Rules> World<R> {
     pub(super) fn tick(&self) {
         self.after(500 * MS + self.random.below(S), Event::Tick);
         self.daemon.borrow_mut().due = true;
+        for slot in 0..NS {
+            let word = self.words[slot].get();
+            let silent = self.now.get() - self.stamps_of(slot).unlogged.min(self.now.get());
+            let ripe = word.state() == SlotState::Track && silent + S >= T_IDLE + TIMERS.margin_ns;
+            if (ripe || word.state() == SlotState::Handover)
+                && !self.winding_down.get()
+                && self.random.percent(40)
+            {
+                self.ambush(slot);
+            }
+        }
         // Until then a packet may meet it at work.
         self.after(self.random.below(300 * MS), Event::Poke);
     }
@@ -71,6 +82,8 @@ impl<R: Rules> World<R> {
         let front = self.daemon.borrow().queue.front().copied();
         match front {
             Some((slot, cell)) => self.write(slot, cell),
+            // More often than not while a packet is under way: that is when it matters.
+            None if self.runs.borrow().is_empty() && self.random.percent(70) => {}
             None if self.daemon.borrow().due => self.begin_round(),
             None => {}
         }
