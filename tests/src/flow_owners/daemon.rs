@@ -80,10 +80,12 @@ impl<R: Rules> World<R> {
             return self.kill();
         }
         let front = self.daemon.borrow().queue.front().copied();
+        // Mostly while a packet is under way: that is when it matters.
+        if self.runs.borrow().is_empty() && self.random.percent(85) {
+            return;
+        }
         match front {
             Some((slot, cell)) => self.write(slot, cell),
-            // More often than not while a packet is under way: that is when it matters.
-            None if self.runs.borrow().is_empty() && self.random.percent(70) => {}
             None if self.daemon.borrow().due => self.begin_round(),
             None => {}
         }

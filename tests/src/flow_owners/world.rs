@@ -305,7 +305,7 @@ impl<R: Rules> World<R> {
         }
         match self.random.below(24) {
             0 => self.nested_packet(),
-            1 | 2 => self.poke(),
+            1..=3 => self.poke(),
             _ => {}
         }
     }
