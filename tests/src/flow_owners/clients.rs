@@ -217,6 +217,8 @@ impl<R: Rules> World<R> {
             self.change_flow(id, |flow| flow.exempt = true);
         }
         self.watch_pairs(before.key, before.sequence);
+        let slot = slot_of(before.key);
+        let (word, version) = (self.words[slot].get(), self.versions[slot].get());
         let result = self.send(before.key, segment, before.sequence);
         if !self.is_live(id) || self.failed().is_some() {
             return;
@@ -241,9 +243,10 @@ impl<R: Rules> World<R> {
         if backend != flow.backend {
             return self.misdirected(id, &flow);
         }
-        // A flow that woke up during a hand-over has no record and its base is about to change.
-        let unsafe_wake =
-            flow.exempt && self.words[slot_of(flow.key)].get().state() == SlotState::Handover;
+        // A flow that woke up during a hand-over has no record, and its base is about to change: it was silent for
+        // too long while its slot moved, and has the promise again from the next packet on.
+        let moved = version != self.versions[slot].get();
+        let unsafe_wake = flow.exempt && (word.state() == SlotState::Handover || moved);
         let step = match (segment, flow.habit) {
             (Segment::Payload, Habit::Bulk) => self.random.pick(&[0, 500, 3_000_000]),
             (Segment::Payload, _) => self.random.pick(&[0, 500, 3_000]),

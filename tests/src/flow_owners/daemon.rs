@@ -52,7 +52,7 @@ impl<R: Rules> World<R> {
             let ripe = word.state() == SlotState::Track && silent + S >= T_IDLE + TIMERS.margin_ns;
             if (ripe || word.state() == SlotState::Handover)
                 && !self.winding_down.get()
-                && self.random.percent(40)
+                && self.random.percent(70)
             {
                 self.ambush(slot);
             }
@@ -168,6 +168,9 @@ impl<R: Rules> World<R> {
                 let before = self.words[slot].get();
                 self.words[slot].set(word);
                 self.versions[slot].set(self.versions[slot].get() + 1);
+                if self.stamps_of(slot).bare_syn == 0 {
+                    self.lifted[slot].borrow_mut().push(self.now.get());
+                }
                 self.note(Note::Wrote(slot, word));
                 self.check_base_moved(slot, before, word);
                 if before.state() == SlotState::Handover && word.state() == SlotState::Residue {

@@ -77,8 +77,13 @@ pub fn choose_by<R: Rules, T: Tables>(
         return Err(Counter::DropInternal);
     };
     let now = tables.now();
-    let Some(word0) = flows::lock(&set) else {
-        return Err(Counter::DropBusy);
+    let word0 = if R::LOCK {
+        let Some(word0) = flows::lock(&set) else {
+            return Err(Counter::DropBusy);
+        };
+        word0
+    } else {
+        set.load(0)
     };
     let words = flows::load_locked(&set, word0);
     let decision = decide::<R, T>(
