@@ -141,7 +141,6 @@ fn syn<R: Rules, C: StampCells>(
         now,
     } = *question;
     if let Some(backend) = pending
-        && R::SYN_FOLLOWS_PENDING
         && scan.pending.low() == arrival.sequence
     {
         let b = time_word(tick(now + service.pending_ns), arrival.sequence);

@@ -89,8 +89,13 @@ fn choose_moving<R: Rules, T: Tables>(
         return Choice::drop(Counter::DropInternal);
     };
     let now = tables.now();
-    let Some(word0) = flows::lock(&set) else {
-        return Choice::drop(Counter::DropBusy);
+    let word0 = if R::LOCK {
+        let Some(word0) = flows::lock(&set) else {
+            return Choice::drop(Counter::DropBusy);
+        };
+        word0
+    } else {
+        set.load(0)
     };
     let tag = flows::tag_of(arrival.flow_hash);
     let scan = Scan::of_locked(&set, word0, tag, flows::tick(now));
