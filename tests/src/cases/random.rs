@@ -2,6 +2,7 @@
 
 use super::cast::Family;
 use super::craft::{Frame, craft};
+use super::memory::Bytes;
 use super::spec::{Protocol, Way};
 use super::world::{BACKEND_PORT, SECOND, World, past};
 use anyhow::Result;
@@ -9,8 +10,6 @@ use splitter_common::abi::{Backend, SlotState, SlotWord, Stamps};
 use splitter_common::datapath::flow_table::{Kind, Record, tag_of, tick};
 use splitter_common::datapath::parse::{Headers, Parsed, parse};
 use splitter_common::hash;
-
-use super::memory::Bytes;
 
 /// A sequence of numbers (SplitMix64).
 #[derive(Clone, Debug)]
@@ -212,7 +211,14 @@ fn crafted(random: &mut Random) -> Result<Vec<u8>> {
     match random.below(20) {
         // Replies, of all services; to the client, to one whose way is not known, to this host.
         0..4 => {
-            let backend_port = u64::from(BACKEND_PORT) + random.below(13);
+            // Services are numbered by family, protocol and mode; those in dsr mode have no replies.
+            let service = match (family, protocol) {
+                (Family::V4, Protocol::Tcp) => 0,
+                (Family::V4, Protocol::Udp) => 3,
+                (Family::V6, Protocol::Tcp) => 6,
+                (Family::V6, Protocol::Udp) => 9,
+            };
+            let backend_port = u64::from(BACKEND_PORT) + service + random.below(3);
             frame.from = format!("b{}:{backend_port}", random.below(4));
             let to = random.pick(&["client", "client", "nowhere", "host"]);
             frame.to = format!("{to}:{port}");
