@@ -1,13 +1,13 @@
-//! The configuration: what is accepted, what is refused and in which words, and that its documentation is true.
+//! The configuration: what is accepted, what is refused and in which words.
 //!
-//! `SPLITTER_BLESS=1` rewrites the expected errors in `tests/data/broken/` and the tables of `docs/configuration.md`.
+//! `SPLITTER_BLESS=1` rewrites the expected errors in `tests/data/broken/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use splitter::config::{self, ConfigError, KEYS, Section, Unset};
+use splitter::config::{self, ConfigError};
 use splitter::model::{Affinity, Announce, Configuration, Mode, Protocol, Seed, XdpMode};
 
 const GOOD: &str = include_str!("data/good.toml");
@@ -132,111 +132,6 @@ backends = []
             vec![]
         ]
     );
-}
-
-/// A document with the keys that must be written, and those of `more`, which take the place of keys of their name.
-fn document(more: &[(Section, &str, &str)]) -> String {
-    let required = [
-        (Section::Daemon, "interfaces", "[\"eth0\"]"),
-        (Section::Service, "name", "\"web\""),
-        (Section::Service, "vip", "\"203.0.113.10\""),
-        (Section::Service, "port", "443"),
-        (Section::Service, "protocol", "\"tcp\""),
-        (Section::Service, "mode", "\"dsr\""),
-        (Section::Version, "name", "\"blue\""),
-        (Section::Backend, "address", "\"10.0.0.11\""),
-    ];
-    let kept = required
-        .iter()
-        .filter(|(section, name, _)| !more.iter().any(|(s, n, _)| (s, n) == (section, name)));
-    let pairs: Vec<_> = kept.chain(more).collect();
-    let of = |section: Section, separator: &str| -> String {
-        let pairs = pairs.iter().filter(|(s, ..)| *s == section);
-        pairs
-            .map(|(_, name, value)| format!("{name} = {value}"))
-            .collect::<Vec<_>>()
-            .join(separator)
-    };
-    let written =
-        |section: Section, name: &str| more.iter().any(|(s, n, _)| (*s, *n) == (section, name));
-    let unless = |section, name, table: String| {
-        if written(section, name) {
-            String::new()
-        } else {
-            table
-        }
-    };
-    [
-        of(Section::Root, "\n"),
-        unless(
-            Section::Root,
-            "daemon",
-            format!("[daemon]\n{}", of(Section::Daemon, "\n")),
-        ),
-        unless(
-            Section::Root,
-            "service",
-            format!("[[service]]\n{}", of(Section::Service, "\n")),
-        ),
-        unless(
-            Section::Service,
-            "drain",
-            format!("[service.drain]\n{}", of(Section::Drain, "\n")),
-        ),
-        unless(
-            Section::Service,
-            "version",
-            format!("[[service.version]]\n{}", of(Section::Version, "\n")),
-        ),
-        unless(
-            Section::Version,
-            "backends",
-            format!("backends = [{{ {} }}]\n", of(Section::Backend, ", ")),
-        ),
-    ]
-    .join("\n")
-}
-
-/// The defaults that the documentation names are the ones in force.
-#[test]
-fn written_defaults_change_nothing() {
-    let defaults: Vec<_> = KEYS
-        .iter()
-        .filter_map(|key| match key.default {
-            Unset::Value(value) => Some((key.section, key.name, value)),
-            _ => None,
-        })
-        .collect();
-    let text = document(&defaults);
-    assert!(
-        defaults
-            .iter()
-            .all(|(_, name, value)| text.contains(&format!("{name} = {value}"))),
-        "{text}"
-    );
-    assert_eq!(parse(&text).unwrap(), parse(MINIMAL).unwrap(), "{text}");
-}
-
-/// A value of a type that no key has is refused at every documented key: each is looked at.
-#[test]
-fn every_documented_key_is_read() {
-    for key in KEYS {
-        let mut text = document(&[(key.section, key.name, "1979-05-27")]);
-        if (key.section, key.name) == (Section::Root, "service") {
-            // Nothing of a service can stand beside it.
-            text.truncate(
-                text.find("[service.drain]")
-                    .expect("a table of the service"),
-            );
-        }
-        let error = error_of(&text);
-        let last = error.key.rsplit('.').next();
-        assert_eq!(
-            (last, error.found.as_str()),
-            (Some(key.name), "1979-05-27"),
-            "{error}\n{text}"
-        );
-    }
 }
 
 #[test]
@@ -385,30 +280,6 @@ fn a_seed_is_never_repeated() {
         "[daemon]\ninterfaces = [\"eth0\"]\nseed = \"{secret}\"\n"
     ));
     assert!(!error.to_string().contains(&secret[..8]), "{error}");
-}
-
-#[test]
-fn the_documentation_lists_every_key() {
-    const BEGIN: &str =
-        "<!-- keys: begin (generated: SPLITTER_BLESS=1 cargo test -p splitter --test config) -->\n";
-    const END: &str = "<!-- keys: end -->";
-    let path = folder("../docs/configuration.md");
-    let text = fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect("the begin mark");
-    let (tables, after) = rest.split_once(END).expect("the end mark");
-    if blessing() {
-        fs::write(
-            &path,
-            format!("{before}{BEGIN}{}{END}{after}", config::reference()),
-        )
-        .unwrap();
-    } else {
-        assert_eq!(
-            tables,
-            config::reference(),
-            "run SPLITTER_BLESS=1 cargo test -p splitter --test config"
-        );
-    }
 }
 
 /// A change of a good file: where, how much is taken away, what is put there instead.
