@@ -140,3 +140,12 @@ fn the_documentation_lists_every_key() {
         );
     }
 }
+
+#[test]
+fn the_example_in_the_documentation_is_good() {
+    let text = include_str!("../../docs/configuration.md");
+    let (_, rest) = text.split_once("```toml\n").expect("an example");
+    let (example, _) = rest.split_once("```").expect("its end");
+    let configuration = parse(example).unwrap();
+    assert_eq!(configuration.services.len(), 1);
+}
