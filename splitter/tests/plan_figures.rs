@@ -49,6 +49,60 @@ fn a_backend_that_comes_or_goes_moves_little() {
     }
 }
 
+/// The same for backends of unequal weights: one joins, and one gets another weight.
+#[test]
+fn unequal_weights_move_little_too() {
+    let rounds = 10;
+    let (mut joined, mut reweighted) = (0, 0);
+    for round in 0..rounds {
+        let placed = |weights: &[u32]| {
+            owners(
+                16_384,
+                Seed([round, 17]),
+                &[share("blue", WHOLE, &members(0, weights))],
+            )
+        };
+        let before = placed(&[1, 2, 4, 8]);
+        joined += moved(&before, &placed(&[1, 2, 4, 8, 5]));
+        reweighted += moved(&before, &placed(&[1, 2, 4, 13]));
+    }
+    let slots = 16_384.0 * rounds as f64;
+    // The newcomer's share is 5 of 20; the one of 8 of 15 gets 13 of 20.
+    let joined = joined as f64 / (slots * 5.0 / 20.0);
+    let reweighted = reweighted as f64 / (slots * (13.0 / 20.0 - 8.0 / 15.0));
+    println!(
+        "weights 1 2 4 8: 5 joins {joined:.2}×, 8 becomes 13 {reweighted:.2}× the least possible"
+    );
+    assert!(joined <= 1.15, "{joined:.2}");
+    assert!(reweighted <= 1.25, "{reweighted:.2}");
+}
+
+/// The contract bounds the fullest backend; this is how far the emptiest is behind.
+#[test]
+fn the_emptiest_backend_is_not_far_behind() {
+    for count in [2_u16, 8, 64] {
+        let mut worst: f64 = 0.0;
+        for round in 0..10 {
+            let backends = members(0, &vec![1; usize::from(count)]);
+            let placed = owners(
+                16_384,
+                Seed([round, 19]),
+                &[share("blue", WHOLE, &backends)],
+            );
+            let exact = 16_384.0 / f64::from(count);
+            for number in 0..count {
+                let has = placed.iter().filter(|owner| **owner == number).count();
+                worst = worst.max(1.0 - has as f64 / exact);
+            }
+        }
+        println!(
+            "{count} backends: the emptiest is {:.1} % behind its share",
+            100.0 * worst
+        );
+        assert!(worst <= 0.15, "{worst:.3}");
+    }
+}
+
 /// What `docs/placement.md` says about versions in the middle: their ranges move at both ends.
 #[test]
 fn a_version_in_the_middle_keeps_most_of_its_backends() {
