@@ -113,7 +113,9 @@ pub enum DataplaneError {
         reason: String,
     },
     /// The kernel cannot tell when program runs have ended.
-    #[error("membarrier(MEMBARRIER_CMD_GLOBAL) failed: {0}; transitions cannot be driven without it")]
+    #[error(
+        "membarrier(MEMBARRIER_CMD_GLOBAL) failed: {0}; transitions cannot be driven without it"
+    )]
     Grace(io::Error),
 }
 

@@ -19,8 +19,7 @@ impl FolderLock {
     /// Takes the lock, or says who holds it. The folder must exist.
     pub(super) fn take(folder: &Path) -> Result<Self, DataplaneError> {
         loop {
-            let file =
-                File::open(folder).map_err(|e| DataplaneError::io("open", folder, e))?;
+            let file = File::open(folder).map_err(|e| DataplaneError::io("open", folder, e))?;
             let opened = file
                 .metadata()
                 .map_err(|e| DataplaneError::io("examine", folder, e))?;

@@ -6,31 +6,13 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
-use splitter_common::abi::{ABI_VERSION, maps};
+use splitter_common::abi::ABI_VERSION;
 
 use super::error::DataplaneError;
 use super::lock::FolderLock;
 
 /// Where distributions mount the BPF file system.
 const USUAL_MOUNT: &str = "/sys/fs/bpf";
-
-/// All maps that are pinned.
-pub(super) const ALL_MAPS: [&str; 14] = [
-    maps::SETTINGS,
-    maps::VIPS,
-    maps::SERVICE_KEYS,
-    maps::SERVICES,
-    maps::SLOTS,
-    maps::STAMPS,
-    maps::BACKENDS,
-    maps::FLOWS,
-    maps::REPLIES,
-    maps::OWN_ADDRESSES,
-    maps::INTERFACES,
-    maps::COUNTERS,
-    maps::TRAFFIC,
-    maps::HANDSHAKES,
-];
 
 /// Which program a pinned link carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +72,10 @@ impl Pins {
     }
 
     /// Pinned links of a hook: path and interface's name.
-    pub(super) fn pinned_links(&self, hook: Hook) -> Result<Vec<(PathBuf, String)>, DataplaneError> {
+    pub(super) fn pinned_links(
+        &self,
+        hook: Hook,
+    ) -> Result<Vec<(PathBuf, String)>, DataplaneError> {
         Ok(entries(&self.links())?
             .into_iter()
             .filter_map(|path| {
