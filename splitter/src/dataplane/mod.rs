@@ -21,8 +21,8 @@ pub use pins::{Detached, detach};
 
 /// Entries of the map of services.
 pub const MAX_SERVICES: u32 = 1024;
-/// Entries of the map of backends: a thousand services with 64 backends each, and as many again in reserve.
-pub const MAX_BACKENDS: u32 = 131_072;
+/// Entries of the map of backends: a flow record names one in 16 bits. A thousand services with 64 backends each fit.
+pub const MAX_BACKENDS: u32 = 65_536;
 /// Cells of the table of sampled handshakes; a power of two.
 pub const HANDSHAKE_CELLS: u32 = 65_536;
 
