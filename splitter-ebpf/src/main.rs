@@ -27,7 +27,7 @@ use crate::packet::Frame;
 /// At XDP, on every interface where packets for services or replies of backends come in.
 #[xdp(frags)]
 fn splitter_ingress(context: XdpContext) -> u32 {
-    let mut frame = Frame::new(&context);
+    let mut frame = Frame::new(context);
     let outcome = steer(&mut frame, &Maps);
     match outcome.counter.verdict() {
         Verdict::Pass => XDP_PASS,

@@ -4,7 +4,7 @@ use core::arch::asm;
 use core::mem::zeroed;
 
 use aya_ebpf::{
-    bindings::{BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup, xdp_md},
+    bindings::{BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup},
     helpers::{bpf_fib_lookup as fib_lookup, bpf_xdp_get_buff_len},
     programs::XdpContext,
 };
@@ -19,18 +19,16 @@ const MAX_OFFSET: usize = 0x3ff;
 
 /// A frame and its context.
 pub(crate) struct Frame {
-    context: *mut xdp_md,
+    context: XdpContext,
     len: usize,
 }
 
 impl Frame {
     #[inline(always)]
-    pub(crate) fn new(context: &XdpContext) -> Self {
-        Self {
-            context: context.ctx,
-            // SAFETY: the context is the one that the kernel called the program with.
-            len: unsafe { bpf_xdp_get_buff_len(context.ctx) } as usize,
-        }
+    pub(crate) fn new(context: XdpContext) -> Self {
+        // SAFETY: the context is the one that the kernel called the program with.
+        let len = unsafe { bpf_xdp_get_buff_len(context.ctx) } as usize;
+        Self { context, len }
     }
 
     /// Pointer to `N` bytes at `offset`, where the frame's linear part has them.
@@ -58,7 +56,7 @@ impl Frame {
                 "if {offset} > {end} goto 1f",
                 "{inside} = 1",
                 "1:",
-                context = in(reg) self.context,
+                context = in(reg) self.context.ctx,
                 offset = inout(reg) offset => _,
                 pointer = out(reg) pointer,
                 end = out(reg) _,
@@ -95,7 +93,7 @@ impl Packet for Frame {
     #[inline(always)]
     fn interface(&self) -> u32 {
         // SAFETY: the context is the one that the kernel called the program with.
-        unsafe { (*self.context).ingress_ifindex }
+        unsafe { (*self.context.ctx).ingress_ifindex }
     }
 
     #[inline(always)]
@@ -135,7 +133,7 @@ impl Packet for Frame {
         // SAFETY: the context is the kernel's, the query lives on the stack and its size is given.
         let result = unsafe {
             fib_lookup(
-                self.context.cast(),
+                self.context.ctx.cast(),
                 &raw mut query,
                 size_of::<bpf_fib_lookup>() as i32,
                 0,

@@ -48,7 +48,7 @@ pub struct Arrival {
 /// Chooses the backend (number local to the service), or names the counter of the drop.
 ///
 /// Slots of UDP services are always at rest, so their packets come back from the first branch.
-#[inline(always)]
+#[inline(never)]
 pub fn choose<T: Tables>(tables: &T, service: &Service, arrival: &Arrival) -> Result<u16, Counter> {
     choose_by::<Sound, T>(tables, service, arrival)
 }
