@@ -9,6 +9,8 @@ use splitter_common::abi::{
     SlotWord, Stamp, Stamps, Traffic, Vip,
 };
 
+use splitter_common::datapath::tables::FlowCells;
+
 use super::{Dataplane, DataplaneError, MAX_BACKENDS, MAX_SERVICES, backend_words};
 
 /// What outlives a daemon.
@@ -94,6 +96,28 @@ fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
         Some(value) => map.insert(key, value),
         None => map.remove(&key),
     };
+}
+
+struct FakeSet<'a>(&'a Fake, usize);
+
+impl FlowCells for FakeSet<'_> {
+    fn load(&self, word: usize) -> u64 {
+        self.0.memory().flows[self.1].words[word]
+    }
+
+    fn store(&self, word: usize, value: u64) {
+        self.0.memory().flows[self.1].words[word] = value;
+    }
+
+    fn compare_exchange(&self, word: usize, old: u64, new: u64) -> u64 {
+        let mut memory = self.0.memory();
+        let cell = &mut memory.flows[self.1].words[word];
+        let found = *cell;
+        if found == old {
+            *cell = new;
+        }
+        found
+    }
 }
 
 impl Dataplane for Fake {
@@ -240,6 +264,10 @@ impl Dataplane for Fake {
 
     fn flow_set(&self, index: u32) -> Result<FlowSet, DataplaneError> {
         Ok(self.memory().flows[index as usize])
+    }
+
+    fn flow_cells(&self, index: u32) -> Result<impl FlowCells + '_, DataplaneError> {
+        Ok(FakeSet(self, index as usize))
     }
 
     fn counters(&self) -> Result<Vec<u64>, DataplaneError> {

@@ -14,6 +14,7 @@ use splitter_common::abi::{
     Address, Backend, FlowSet, Interface, Reply, ReplyKey, Service, ServiceKey, Settings, SlotWord,
     Stamp, Stamps, Traffic, Vip,
 };
+use splitter_common::datapath::tables::FlowCells;
 
 pub use error::DataplaneError;
 pub use kernel::{Attached, Found, Kernel, Sizes};
@@ -94,6 +95,9 @@ pub trait Dataplane: Send {
     fn flow_sets(&self) -> u32;
     /// A flow set; its words may be of different moments.
     fn flow_set(&self, index: u32) -> Result<FlowSet, DataplaneError>;
+
+    /// A flow set that can be written to.
+    fn flow_cells(&self, index: u32) -> Result<impl FlowCells + '_, DataplaneError>;
 
     /// The counters, summed over the CPUs, in the order of their indices.
     fn counters(&self) -> Result<Vec<u64>, DataplaneError>;

@@ -40,8 +40,8 @@ pub struct Attached {
     pub replaced: bool,
 }
 
-const XDP_PROGRAM: &str = crate::object::XDP_PROGRAM;
-const TC_PROGRAM: &str = crate::object::TC_PROGRAM;
+const XDP_PROGRAM: &str = crate::object::INGRESS;
+const TC_PROGRAM: &str = crate::object::EGRESS;
 
 fn refused(what: &'static str, interface: &str, error: &dyn std::error::Error) -> DataplaneError {
     DataplaneError::Attach {

@@ -5,6 +5,8 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use splitter_common::datapath::tables::FlowCells;
+
 /// A memory-mapped array map. All access goes through atomic words, as the packet path's does: the kernel writes at
 /// the same time.
 #[derive(Debug)]
@@ -76,6 +78,37 @@ impl Mapped {
             self.base
                 .add(entry as usize * self.words_per_entry + word)
                 .as_ref()
+        }
+    }
+}
+
+/// One entry of the flow table.
+pub(super) struct Entry<'a> {
+    map: &'a Mapped,
+    index: u32,
+}
+
+impl<'a> Entry<'a> {
+    /// The entry at `index`, in bounds.
+    pub(super) fn new(map: &'a Mapped, index: u32) -> Self {
+        Self { map, index }
+    }
+}
+
+impl FlowCells for Entry<'_> {
+    fn load(&self, word: usize) -> u64 {
+        self.map.load(self.index, word)
+    }
+
+    fn store(&self, word: usize, value: u64) {
+        self.map.store(self.index, word, value);
+    }
+
+    fn compare_exchange(&self, word: usize, old: u64, new: u64) -> u64 {
+        let order = Ordering::SeqCst;
+        let cell = self.map.word(self.index, word);
+        match cell.compare_exchange(old, new, order, order) {
+            Ok(found) | Err(found) => found,
         }
     }
 }

@@ -15,6 +15,8 @@ use splitter_common::abi::{
     SlotWord, Stamp, Stamps, Traffic, Vip, maps,
 };
 
+use splitter_common::datapath::tables::FlowCells;
+
 use super::error::{DataplaneError, chain};
 use super::lock::FolderLock;
 use super::pins::{Hook, Pins, ensure_bpffs};
@@ -243,6 +245,10 @@ impl Dataplane for Kernel {
 
     fn flow_set(&self, index: u32) -> Result<FlowSet, DataplaneError> {
         Ok(bytemuck::cast(read::<8>(&self.flows, index)))
+    }
+
+    fn flow_cells(&self, index: u32) -> Result<impl FlowCells + '_, DataplaneError> {
+        Ok(mapped::Entry::new(&self.flows, index))
     }
 
     fn counters(&self) -> Result<Vec<u64>, DataplaneError> {
