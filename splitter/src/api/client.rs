@@ -176,12 +176,13 @@ impl Client {
             socket: self.socket.clone(),
             source,
         };
-        let stream = UnixStream::connect(&self.socket).await.map_err(|source| {
-            ClientError::Unreachable {
-                socket: self.socket.clone(),
-                source,
-            }
-        })?;
+        let stream =
+            UnixStream::connect(&self.socket)
+                .await
+                .map_err(|source| ClientError::Unreachable {
+                    socket: self.socket.clone(),
+                    source,
+                })?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(hung_up)?;

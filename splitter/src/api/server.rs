@@ -28,8 +28,13 @@ const CONNECTIONS: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Another process listens there.
-    #[error("{}: another process listens on this socket (a second daemon?)", .0.display())]
-    InUse(PathBuf),
+    #[error("another splitter daemon (process {pid}) owns the socket {}", path.display())]
+    InUse {
+        /// The path.
+        path: PathBuf,
+        /// Its process id; 0 when it cannot be told (another PID namespace).
+        pid: i32,
+    },
     /// Something that is not a socket stands there.
     #[error("{}: exists and is no socket; move it away or set another `socket`", .0.display())]
     NotASocket(PathBuf),
@@ -79,7 +84,13 @@ impl Socket {
                 return Err(BindError::NotASocket(path.to_owned()));
             }
             Ok(_) => match UnixStream::connect(path).await {
-                Ok(_) => return Err(BindError::InUse(path.to_owned())),
+                Ok(other) => {
+                    let peer = other.peer_cred().ok().and_then(|peer| peer.pid());
+                    return Err(BindError::InUse {
+                        path: path.to_owned(),
+                        pid: peer.unwrap_or_default(),
+                    });
+                }
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
                 Err(e) => return Err(fail("find out whether somebody listens")(e)),
             },

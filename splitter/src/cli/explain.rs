@@ -44,7 +44,9 @@ fn client(text: &str) -> Result<Client, String> {
             ip: client.ip(),
             port: Some(client.port()),
         }),
-        Err(_) => Err("expected IP or IP:PORT, such as 192.0.2.7:40000 or [2001:db8::7]:40000".into()),
+        Err(_) => {
+            Err("expected IP or IP:PORT, such as 192.0.2.7:40000 or [2001:db8::7]:40000".into())
+        }
     }
 }
 
@@ -90,7 +92,10 @@ fn story(view: &ExplainView, paint: Paint) -> String {
 fn memory(record: &RecordView) -> String {
     let closing = if record.closing { ", closing" } else { "" };
     let (state, owner) = (&record.state, backend(&record.backend));
-    format!("{state}{closing}, {owner}, idle for {}", seconds(record.idle_seconds))
+    format!(
+        "{state}{closing}, {owner}, idle for {}",
+        seconds(record.idle_seconds)
+    )
 }
 
 #[cfg(test)]
@@ -109,7 +114,14 @@ mod tests {
             let ip = ip.parse().unwrap();
             assert_eq!(client(text), Ok(Client { ip, port }), "{text}");
         }
-        for text in ["", "localhost", "192.0.2.7:0", "192.0.2.7:65536", "[192.0.2.7]", "[fe80::1%2]:5"] {
+        for text in [
+            "",
+            "localhost",
+            "192.0.2.7:0",
+            "192.0.2.7:65536",
+            "[192.0.2.7]",
+            "[fe80::1%2]:5",
+        ] {
             assert!(client(text).is_err(), "{text}");
         }
     }

@@ -23,7 +23,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// There is no way to run anything asynchronous.
-    pub(super) fn runtime(error: io::Error) -> Self {
+    pub(super) fn runtime(error: &io::Error) -> Self {
         Self::Failed(format!("cannot start: {error}"))
     }
 

@@ -12,10 +12,11 @@ mod format;
 mod man;
 mod notify;
 mod output;
+mod places;
 mod run;
 mod service;
 mod services;
-mod socket;
+
 mod stats;
 mod table;
 mod watch;
@@ -52,7 +53,13 @@ struct Arguments {
 #[derive(Debug, clap::Args)]
 struct Global {
     /// How to print what is asked for, and errors.
-    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
     output: output::Format,
     /// The daemon's socket [default: the configuration's, else /run/splitter/splitter.sock].
     #[arg(
@@ -82,7 +89,7 @@ impl Global {
 
     /// The way to the daemon.
     fn client(&self) -> Result<Client, Failure> {
-        socket::find(self).map(Client::new)
+        places::socket(self).map(Client::new)
     }
 }
 
@@ -171,6 +178,9 @@ fn dispatch(arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
 /// Runs what asks the daemon; one thread is enough for that.
 fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().build().map_err(Failure::runtime)?;
+    let runtime = builder
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::runtime(&e))?;
     runtime.block_on(work)
 }

@@ -69,7 +69,10 @@ pub(super) fn table(service: &ServiceView, paint: Paint) -> String {
     text += &versions(service, paint).render();
     text.push('\n');
     text += &match &service.transition {
-        None => format!("transition  {}\n", paint.good("none: every slot is at rest")),
+        None => format!(
+            "transition  {}\n",
+            paint.good("none: every slot is at rest")
+        ),
         Some(transition) => story(service, transition, paint),
     };
     text
@@ -77,8 +80,16 @@ pub(super) fn table(service: &ServiceView, paint: Paint) -> String {
 
 fn versions(service: &ServiceView, paint: Paint) -> Table {
     let headings = [
-        "VERSION", ">SET", ">MEASURED", ">SAMPLES", ">SLOTS", ">FLOWS", ">WEIGHT", "NEXT HOP",
-        ">PACKETS", ">BYTES",
+        "VERSION",
+        ">SET",
+        ">MEASURED",
+        ">SAMPLES",
+        ">SLOTS",
+        ">FLOWS",
+        ">WEIGHT",
+        "NEXT HOP",
+        ">PACKETS",
+        ">BYTES",
     ];
     let mut table = Table::new(&headings);
     for version in &service.versions {
@@ -165,7 +176,10 @@ pub(super) fn line(service: &ServiceView) -> String {
             format!(
                 "{} in transition, settles {}",
                 plural(slots_in_transition(service).into(), "slot"),
-                settles.map_or("not to be foretold".into(), |t| format!("in {}", seconds(t))),
+                settles.map_or("not to be foretold".into(), |t| format!(
+                    "in {}",
+                    seconds(t)
+                )),
             )
         }
     });

@@ -1,10 +1,10 @@
 //! `splitter get services`.
 
+use super::Global;
 use super::failure::Failure;
 use super::format::{address, plural, short_percent, slots_in_transition};
 use super::output::{Output, Paint};
 use super::table::Table;
-use super::Global;
 use crate::api::types::ServiceList;
 
 /// What `get services` takes.
@@ -17,7 +17,15 @@ pub(super) async fn run(_: &Arguments, global: &Global, out: &mut Output) -> Res
 }
 
 fn table(list: &ServiceList, paint: Paint) -> String {
-    let headings = ["NAME", "VIP", "PROTOCOL", "MODE", "STABLE", "WEIGHTS", "TRANSITION"];
+    let headings = [
+        "NAME",
+        "VIP",
+        "PROTOCOL",
+        "MODE",
+        "STABLE",
+        "WEIGHTS",
+        "TRANSITION",
+    ];
     let mut table = Table::new(&headings);
     for service in &list.services {
         let weights: Vec<String> = service

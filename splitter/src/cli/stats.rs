@@ -62,8 +62,7 @@ fn table(stats: &StatsView, paint: Paint) -> String {
         text += &format!("{name:<13}  {value}\n");
     }
     if !daemon.interfaces.is_empty() {
-        let mut interfaces =
-            Table::new(&["INTERFACE", ">INDEX", "XDP MODE", ">PROGRAM", ">LINK"]);
+        let mut interfaces = Table::new(&["INTERFACE", ">INDEX", "XDP MODE", ">PROGRAM", ">LINK"]);
         for interface in &daemon.interfaces {
             interfaces.row([
                 paint.bold(&interface.name),

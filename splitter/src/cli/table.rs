@@ -24,7 +24,9 @@ impl Table {
             None => Align::Left,
         });
         let align = align.collect();
-        let heading = headings.iter().map(|h| h.trim_start_matches('>').to_owned());
+        let heading = headings
+            .iter()
+            .map(|h| h.trim_start_matches('>').to_owned());
         Self {
             align,
             rows: vec![heading.collect()],
@@ -39,7 +41,13 @@ impl Table {
     /// The text: two spaces between columns, none at the end of a line.
     pub(super) fn render(&self) -> String {
         let widths: Vec<usize> = (0..self.align.len())
-            .map(|i| self.rows.iter().filter_map(|r| r.get(i)).map(|c| width(c)).max())
+            .map(|i| {
+                self.rows
+                    .iter()
+                    .filter_map(|r| r.get(i))
+                    .map(|c| width(c))
+                    .max()
+            })
             .map(Option::unwrap_or_default)
             .collect();
         let mut text = String::new();

@@ -125,8 +125,8 @@ async fn weights(
             RequestError::Invalid(format!("body: {}", e.body_text()))
         }
     })?;
-    let set: SetWeights = serde_json::from_slice(&body)
-        .map_err(|e| RequestError::Invalid(format!("body: {e}")))?;
+    let set: SetWeights =
+        serde_json::from_slice(&body).map_err(|e| RequestError::Invalid(format!("body: {e}")))?;
     ask(&requests, |answer| Request::Weights(name, set, answer)).await
 }
 
