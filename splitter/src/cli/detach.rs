@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::format::plural;
 use super::output::{Output, Paint};
 use super::{Global, places};
 use crate::dataplane;
@@ -98,9 +99,9 @@ fn table(removed: &Removed, paint: Paint) -> String {
         }
     }
     text += &format!(
-        "{verb} {} links and {} maps from {folder}\n",
-        removed.links.len(),
-        removed.maps.len()
+        "{verb} {} and {} from {folder}\n",
+        plural(removed.links.len() as u64, "link"),
+        plural(removed.maps.len() as u64, "map"),
     );
     if removed.dry_run {
         text += &paint.dim("dry run: nothing was changed");

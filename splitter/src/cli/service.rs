@@ -12,6 +12,7 @@ use crate::api::types::{ServiceView, TransitionView};
 
 /// What `get service` takes.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("looking").multiple(true).args(["watch", "wait"]))]
 pub(super) struct Arguments {
     /// Name of the service.
     #[arg(value_name = "NAME")]
@@ -20,7 +21,7 @@ pub(super) struct Arguments {
     #[arg(short, long)]
     pub(super) watch: bool,
     /// Time between two looks, with --watch or --wait.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "1s", requires = "looking", value_parser = duration)]
     pub(super) interval: Duration,
     /// End once the service is there.
     #[arg(long, value_name = "STATE")]

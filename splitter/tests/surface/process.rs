@@ -33,8 +33,8 @@ pub(super) fn command(arguments: &[&str]) -> Command {
 
 /// The command, asking the daemon at `socket`.
 pub(super) fn command_at(socket: &Path, arguments: &[&str]) -> Command {
-    let mut command = command(arguments);
-    command.arg("--socket").arg(socket);
+    let mut command = command(&[]);
+    command.arg("--socket").arg(socket).args(arguments);
     command
 }
 
