@@ -1,6 +1,18 @@
 //! Placement: (services, effective weights, seed) → owner of every slot. PURE: no I/O, no clock.
 
-use crate::model::Seed;
+mod cut;
+mod keyed;
+mod spread;
+
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+
+use crate::model::{BasisPoints, Seed};
+
+pub use cut::quotas;
+
+/// How many slots a service may have; a power of two.
+pub const SLOTS: RangeInclusive<u32> = 64..=65_536;
 
 /// A version to place.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +61,7 @@ pub enum PlaceError {
     Sum(u32),
     /// A positive weight that rounds to no slot.
     #[error("found a weight of {} % for version \"{version}\", which is less than one of {slots} slots; expected 0 or at least {least} %",
-        crate::model::BasisPoints(*.basis_points))]
+        BasisPoints(*.basis_points))]
     NoSlot {
         /// The version.
         version: String,
@@ -58,7 +70,7 @@ pub enum PlaceError {
         /// Slots of the service.
         slots: u32,
         /// The least weight that surely gets a slot.
-        least: crate::model::BasisPoints,
+        least: BasisPoints,
     },
     /// Two versions of one name.
     #[error("found version \"{0}\" twice, expected each version once")]
@@ -77,13 +89,96 @@ pub enum PlaceError {
 }
 
 /// Places versions and their backends on `slots` slots. A function of its arguments alone: neither the order of shares
-/// and members nor what was in force before plays a part.
+/// and members nor what was in force before plays a part. Zero weights included, `shares` are *all* versions of the
+/// service, since their names decide who sits where.
 pub fn place(slots: u32, seed: Seed, shares: &[Share<'_>]) -> Result<Placement, PlaceError> {
-    let _ = (slots, seed);
-    if shares.iter().all(|share| share.basis_points == 0) {
+    if !slots.is_power_of_two() || !SLOTS.contains(&slots) {
+        return Err(PlaceError::Slots(slots));
+    }
+    let mut ranked: Vec<&Share<'_>> = shares.iter().collect();
+    ranked.sort_by_cached_key(|share| cut::rank(seed, share.version));
+    if let Some(pair) = ranked
+        .windows(2)
+        .find(|pair| pair[0].version == pair[1].version)
+    {
+        return Err(PlaceError::VersionTwice(pair[0].version.to_owned()));
+    }
+    ranked.iter().try_for_each(|share| check_members(share))?;
+    let sum: u32 = shares
+        .iter()
+        .map(|share| u32::from(share.basis_points))
+        .sum();
+    if sum == 0 {
         return Ok(Placement::AllWeightsZero);
     }
-    Err(PlaceError::Slots(slots))
+    if sum != u32::from(BasisPoints::WHOLE.0) {
+        return Err(PlaceError::Sum(sum));
+    }
+
+    let cuts = cut::cut(slots, &ranked);
+    let mut empty = None;
+    for (share, cut) in ranked.iter().zip(&cuts) {
+        if share.basis_points > 0 && cut.range.is_empty() {
+            return Err(PlaceError::NoSlot {
+                version: share.version.to_owned(),
+                basis_points: share.basis_points,
+                slots,
+                least: least_weight(slots),
+            });
+        }
+        if share.basis_points > 0 && share.members.is_empty() {
+            empty = empty.or(Some(share.version));
+        }
+    }
+    if let Some(version) = empty {
+        let version = version.to_owned();
+        return Ok(Placement::NoBackend { version });
+    }
+
+    let order = keyed::shuffled(seed, slots);
+    let mut owners = vec![0; slots as usize];
+    for (share, cut) in ranked.iter().zip(cuts) {
+        if !cut.range.is_empty() {
+            spread::spread(
+                seed,
+                &share.members,
+                &order,
+                cut.range,
+                cut.from_the_end,
+                &mut owners,
+            );
+        }
+    }
+    Ok(Placement::Assigned(owners))
+}
+
+/// The least weight that surely gets one of `slots` slots, whatever the others are.
+pub fn least_weight(slots: u32) -> BasisPoints {
+    BasisPoints(u32::from(BasisPoints::WHOLE.0).div_ceil(slots) as u16)
+}
+
+fn check_members(share: &Share<'_>) -> Result<(), PlaceError> {
+    let weights = 1..=65_535;
+    if let Some(member) = share
+        .members
+        .iter()
+        .find(|member| !weights.contains(&member.weight))
+    {
+        return Err(PlaceError::MemberWeight {
+            version: share.version.to_owned(),
+            weight: member.weight,
+        });
+    }
+    let mut seen = HashSet::new();
+    if share
+        .members
+        .iter()
+        .all(|member| seen.insert(member.identity))
+    {
+        Ok(())
+    } else {
+        Err(PlaceError::MemberTwice(share.version.to_owned()))
+    }
 }
 
 /// What to write to get from `current` to `wanted`: slots and their new owners, in ascending order of slots.
