@@ -73,6 +73,20 @@ fn check_asks_for_the_interfaces_unless_told_not_to() {
 }
 
 #[test]
+fn a_file_that_is_not_there_is_one_error_and_exit_code_2() {
+    for line in [
+        &["check", "/nowhere/c.toml"][..],
+        &["run", "--config", "/nowhere/c.toml"],
+    ] {
+        let ran = run(line);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
+        assert!(ran.stderr.starts_with("error: /nowhere/c.toml:"), "{ran:?}");
+        assert!(ran.stderr.contains("No such file or directory"), "{ran:?}");
+        assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+    }
+}
+
+#[test]
 fn an_invalid_file_is_one_error_and_exit_code_2() {
     let fake = Fake::start();
     let path = file(&fake, "port = 443", "port = 0").display().to_string();

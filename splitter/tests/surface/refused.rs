@@ -101,14 +101,6 @@ const OURS: &[(&str, &str)] = &[
     ),
     ("man nope", "`nope`: splitter has no such command"),
     ("man get nope", "`get nope`: splitter has no such command"),
-    (
-        "check /nowhere/splitter.toml",
-        "/nowhere/splitter.toml:1:1: found No such file or directory (os error 2), expected a readable file",
-    ),
-    (
-        "run --config /nowhere/splitter.toml",
-        "/nowhere/splitter.toml:1:1: found No such file or directory (os error 2), expected a readable file",
-    ),
 ];
 
 /// What the argument parser refuses: the error without line breaks; usage and a pointer to `--help` follow.

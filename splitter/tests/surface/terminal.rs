@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
 use nix::pty::openpty;
@@ -21,7 +20,7 @@ fn on_terminal(mut command: Command) -> (Child, File) {
         .expect("the binary runs");
     // The command holds the terminal's end open until it is dropped, too.
     drop(command);
-    (child, File::from(OwnedFd::from(pty.master)))
+    (child, File::from(pty.master))
 }
 
 /// All that appears on the terminal; its end is an error on Linux (EIO).
