@@ -10,6 +10,7 @@ mod surface {
     mod fake;
     mod golden;
     mod json;
+    mod misbehaving;
     mod process;
     mod refused;
     mod tables;

@@ -18,7 +18,7 @@ use super::types::{
 };
 
 /// How long an answer may take; longer than the server allows itself, so that its own word comes first.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest answer that is read.
 const ANSWER_LIMIT: usize = 256 * 1024 * 1024;
 

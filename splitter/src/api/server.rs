@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::Request;
 
 /// How long a client may take to send a request's head, an idle connection included.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests under way may take to end when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
 /// Connections at a time; more wait in the listener's queue.

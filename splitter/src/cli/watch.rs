@@ -3,6 +3,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::failure::Failure;
 use super::output::Output;
 use super::service::{self, Arguments, Wait};
@@ -15,16 +17,16 @@ const HOME: &str = "\x1b[H";
 const CLEAR_LINE: &str = "\x1b[K";
 /// Clears from the cursor to the end of the screen.
 const CLEAR_REST: &str = "\x1b[J";
-/// A clear screen without a cursor.
-const ENTER: &str = "\x1b[?25l\x1b[2J";
-/// The cursor again.
-const LEAVE: &str = "\x1b[?25h";
+/// A clear screen without a cursor, on which long lines are cut instead of pushing others down.
+const ENTER: &str = "\x1b[?25l\x1b[?7l\x1b[2J";
+/// The terminal as it was.
+const LEAVE: &str = "\x1b[?7h\x1b[?25h";
 
 /// Why looking ended.
 enum End {
     /// What was waited for is there.
     Reached,
-    /// Ctrl-C.
+    /// Ctrl-C, or SIGTERM.
     Interrupted,
     /// The time given is over.
     TimedOut,
@@ -33,11 +35,9 @@ enum End {
 /// Shows the service until Ctrl-C, until it is where `--wait` wants it, or until the time is up.
 pub(super) async fn run(it: &Arguments, client: &Client, out: &mut Output) -> Result<(), Failure> {
     let redraw = it.watch && out.terminal() && !out.json();
-    if redraw {
-        out.print(ENTER)?;
-    }
-    let end = look(it, client, out, redraw).await;
-    if redraw {
+    let mut seen = None;
+    let end = look(it, client, out, redraw, &mut seen).await;
+    if redraw && seen.is_some() {
         out.print(LEAVE)?;
     }
     match (end?, it.timeout) {
@@ -60,10 +60,10 @@ async fn look(
     client: &Client,
     out: &mut Output,
     redraw: bool,
+    seen: &mut Option<ServiceView>,
 ) -> Result<End, Failure> {
     let mut interrupted = pin!(interrupt());
     let mut over = pin!(time_limit(it.timeout));
-    let mut seen = None;
     loop {
         let answer = tokio::select! {
             answer = client.service(&it.service) => answer,
@@ -73,11 +73,14 @@ async fn look(
         match answer {
             Ok(view) => {
                 let reached = it.wait == Some(Wait::Settled) && view.transition.is_none();
-                show(it, &view, out, redraw, reached)?;
+                if redraw && seen.is_none() {
+                    out.print(ENTER)?;
+                }
+                let view = seen.insert(view);
+                show(it, view, out, redraw, reached)?;
                 if reached {
                     return Ok(End::Reached);
                 }
-                seen = Some(view);
             }
             // A daemon that was there is being restarted, as a rule: traffic flows on, and so does looking.
             Err(error @ (ClientError::Unreachable { .. } | ClientError::HungUp { .. }))
@@ -140,10 +143,17 @@ fn frame(text: &str) -> String {
     format!("{HOME}{lines}{CLEAR_REST}")
 }
 
-/// Ends on Ctrl-C; never, where it cannot be caught: then it ends the process as it would any other.
+/// Ends on Ctrl-C or SIGTERM; never, where they cannot be caught: then they end the process as they would any other.
 async fn interrupt() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+    let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+    match (signal(interrupt), signal(terminate)) {
+        (Ok(mut interrupted), Ok(mut terminated)) => {
+            tokio::select! {
+                _ = interrupted.recv() => {}
+                _ = terminated.recv() => {}
+            }
+        }
+        _ => std::future::pending().await,
     }
 }
 

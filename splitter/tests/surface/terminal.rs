@@ -79,11 +79,23 @@ fn a_watch_redraws_in_place_and_leaves_the_terminal_as_it_was() {
     seen += &all(terminal);
     assert_eq!(watch.wait().expect("it ends").code(), Some(0));
 
-    assert!(seen.starts_with("\x1b[?25l\x1b[2J\x1b[H"), "{seen:?}");
-    assert!(seen.ends_with("\x1b[?25h"), "{seen:?}");
+    assert!(
+        seen.starts_with("\x1b[?25l\x1b[?7l\x1b[2J\x1b[H"),
+        "{seen:?}"
+    );
+    assert!(seen.ends_with("\x1b[?7h\x1b[?25h"), "{seen:?}");
     assert_eq!(seen.matches("\x1b[2J").count(), 1, "cleared once only");
     let frames = seen.matches("\x1b[H").count();
     assert_eq!(seen.matches("\x1b[J").count(), frames, "each frame whole");
+}
+
+#[test]
+fn a_watch_that_sees_nothing_leaves_the_screen_alone() {
+    let fake = Fake::start();
+    let line = ["get", "service", "nope", "-w"];
+    let (mut watch, terminal) = on_terminal(command_at(&fake.socket(), &line));
+    assert_eq!(all(terminal), "");
+    assert_eq!(watch.wait().expect("it ends").code(), Some(2));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::api::types::{ErrorView, SetWeights};
 use crate::api::{Answer, Request, RequestError};
 
 /// How long a request may take, its body and the daemon's answer included.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
 /// Longest body: a thousand versions fit.
 const BODY_LIMIT: usize = 64 * 1024;
 /// Flow records listed where the client does not say.
