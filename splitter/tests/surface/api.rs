@@ -235,9 +235,18 @@ fn what_is_no_socket_is_never_removed() {
 }
 
 #[test]
-fn a_client_that_says_nothing_keeps_nobody_waiting() {
+fn a_request_that_the_daemon_leaves_unanswered_ends() {
     let fake = Fake::start();
-    let silent: Vec<_> = (0..20).map(|_| fake.connect()).collect();
+    let (status, text) = speak(&fake, "GET", "/v1/services/stuck", "");
+    let view: ErrorView = serde_json::from_str(&text).expect("an error");
+    assert_eq!((status, view.error.as_str()), (500, "no answer within 8 s"));
+}
+
+#[test]
+fn clients_that_say_nothing_keep_nobody_waiting_for_ever() {
+    let fake = Fake::start();
+    // More than are served at a time, so that the request below waits until they are hung up on.
+    let silent: Vec<_> = (0..70).map(|_| fake.connect()).collect();
     assert_eq!(speak(&fake, "GET", "/healthz", "").0, 200);
     drop(silent);
 }

@@ -97,10 +97,12 @@ impl Drop for Fake {
 
 async fn answer(mut queue: mpsc::Receiver<Request>, asked: &Mutex<Vec<Asked>>) {
     let mut looks = 0;
+    let mut unanswered = Vec::new();
     while let Some(request) = queue.recv().await {
         // That a client has gone in the meantime is its own affair.
         match request {
             Request::Services(answer) => drop(answer.send(Ok(views::services()))),
+            Request::Service(name, answer) if name == "stuck" => unanswered.push(answer),
             Request::Service(name, answer) => {
                 looks += u32::from(name == "ramp");
                 drop(answer.send(service(&name, looks)));
