@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
@@ -172,8 +173,20 @@ impl Drop for Socket {
     }
 }
 
+/// Who asks, as far as the kernel can tell.
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    uid: Option<u32>,
+    pid: Option<i32>,
+}
+
 /// One connection, to its end.
 async fn converse(stream: UnixStream, app: axum::Router, mut stopped: watch::Receiver<bool>) {
+    let peer = stream.peer_cred().ok();
+    let app = app.layer(Extension(Peer {
+        uid: peer.as_ref().map(|peer| peer.uid()),
+        pid: peer.and_then(|peer| peer.pid()),
+    }));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request as HttpRequest, State};
@@ -11,9 +10,11 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, put};
+use axum::{Extension, Router};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+use super::Peer;
 use crate::api::types::{ErrorView, SetWeights};
 use crate::api::{Answer, Request, RequestError};
 
@@ -113,6 +114,7 @@ async fn service(
 
 async fn weights(
     State(requests): Loop,
+    Extension(peer): Extension<Peer>,
     name: Result<Path<String>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<impl IntoResponse, RequestError> {
@@ -127,7 +129,21 @@ async fn weights(
     })?;
     let set: SetWeights =
         serde_json::from_slice(&body).map_err(|e| RequestError::Invalid(format!("body: {e}")))?;
-    ask(&requests, |answer| Request::Weights(name, set, answer)).await
+    let change = ask(&requests, |answer| Request::Weights(name, set, answer)).await;
+    match &change {
+        Ok(Json(change)) if !change.dry_run => tracing::info!(
+            service = change.service,
+            before = ?change.before,
+            after = ?change.after,
+            slots_moved = change.slots_moved,
+            uid = peer.uid,
+            pid = peer.pid,
+            "weights set",
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::info!(%error, uid = peer.uid, pid = peer.pid, "weights refused"),
+    }
+    change
 }
 
 #[derive(Deserialize)]
