@@ -87,7 +87,11 @@ impl<D: Dataplane> Core<D> {
     pub(super) fn find(&self, name: &str) -> Result<usize, RequestError> {
         let position = self.services.iter().position(|l| l.service.name == name);
         position.ok_or_else(|| {
-            let known: Vec<&str> = self.services.iter().map(|l| l.service.name.as_str()).collect();
+            let known: Vec<&str> = self
+                .services
+                .iter()
+                .map(|l| l.service.name.as_str())
+                .collect();
             RequestError::NotFound(format!(
                 "found service \"{name}\", expected one of {}",
                 known.join(", ")
@@ -116,7 +120,12 @@ fn parse(live: &Live, wanted: &SetWeights) -> Result<Weights, RequestError> {
     let invalid = |e: &dyn std::fmt::Display| {
         RequestError::Invalid(format!("service \"{}\": weights: {e}", live.service.name))
     };
-    let versions: Vec<&str> = live.service.versions.iter().map(|v| v.name.as_str()).collect();
+    let versions: Vec<&str> = live
+        .service
+        .versions
+        .iter()
+        .map(|v| v.name.as_str())
+        .collect();
     let mut named = Vec::new();
     for (version, percent) in &wanted.weights {
         let points = BasisPoints::from_percent(*percent).map_err(|e| invalid(&e))?;

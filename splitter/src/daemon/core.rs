@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use splitter_common::abi::{Backend, Mode, Reply, ReplyKey, SlotWord, Stamp, Vip};
+use splitter_common::abi::{Backend, Mode, Reply, ReplyKey, Service as Row, SlotWord, Stamp, Vip};
 
 use splitter_common::datapath::flow_table;
 
@@ -18,7 +18,7 @@ use super::store::{Loaded, ServiceState, State, Store};
 use crate::dataplane::{Attached, Dataplane, DataplaneError};
 use crate::model::{Announce, Configuration, Seed};
 use crate::net;
-use crate::transition::round;
+use crate::transition::{DrainStage, Timers, round};
 
 /// Time between two rounds while slots are in transition, nanoseconds.
 pub(super) const ROUND_NS: u64 = 200_000_000;
@@ -118,7 +118,8 @@ impl<D: Dataplane> Core<D> {
                 for stamp in [Stamp::Unlogged, Stamp::BareSyn, Stamp::Foreign] {
                     self.dataplane.set_stamp(slot, stamp, 0)?;
                 }
-                self.dataplane.set_slot(slot, SlotWord::steady(wish.owner))?;
+                self.dataplane
+                    .set_slot(slot, SlotWord::steady(wish.owner))?;
             }
             self.dataplane.grace()?;
         }
@@ -308,9 +309,12 @@ impl<D: Dataplane> Core<D> {
                 continue;
             }
             let words = live.words(&self.dataplane)?;
-            let mut next = live.numbers.clone();
-            for (number, meaning) in live.numbers.iter() {
-                let index = live.row.first_backend + u32::from(number);
+            let first_backend = live.row.first_backend;
+            let rest_ns = rest_ns(&live.row);
+            let numbers = live.numbers.clone();
+            let mut next = numbers.clone();
+            for (number, meaning) in numbers.iter() {
+                let index = first_backend + u32::from(number);
                 next.0[usize::from(number)] = match meaning {
                     Number::Leaving(id, stage) => {
                         let named = words
@@ -322,16 +326,14 @@ impl<D: Dataplane> Core<D> {
                             Census::take(&self.dataplane, now_ns)?.of(index).total()
                         };
                         match stage.advance(named, records) {
-                            crate::transition::DrainStage::Drained => {
+                            DrainStage::Drained => {
                                 self.retire(at, number, id)?;
                                 Number::Resting(id, now_ns)
                             }
                             stage => Number::Leaving(id, stage),
                         }
                     }
-                    Number::Resting(_, since)
-                        if now_ns.saturating_sub(since) > live_rest(&self.services[at]) =>
-                    {
+                    Number::Resting(_, since) if now_ns.saturating_sub(since) > rest_ns => {
                         self.dataplane.set_backend(index, &Backend::default())?;
                         Number::Free
                     }
@@ -381,17 +383,15 @@ impl<D: Dataplane> Core<D> {
 
     /// Frees what services that left the configuration held, once their records are over.
     fn forget_removed(&mut self, now_ns: u64) -> Result<(), DataplaneError> {
-        let over = |removed: &Removed| {
-            let rest = removed.row.record_ns.max(removed.row.pending_ns) + 2_000_000_000;
-            now_ns.saturating_sub(removed.since_ns) > rest
-        };
+        let over =
+            |removed: &Removed| now_ns.saturating_sub(removed.since_ns) > rest_ns(&removed.row);
         for at in (0..self.removed.len()).rev() {
             if !over(&self.removed[at]) {
                 continue;
             }
             let Removed { index, row, .. } = self.removed[at];
             let key = key_of_row(&row);
-            self.dataplane.set_service(index, &splitter_common::abi::Service::default())?;
+            self.dataplane.set_service(index, &Row::default())?;
             for number in 0..row.backend_count {
                 let backend = row.first_backend + number;
                 if self.dataplane.backend(backend)? != Backend::default() {
@@ -405,8 +405,9 @@ impl<D: Dataplane> Core<D> {
     }
 }
 
-fn live_rest(live: &Live) -> u64 {
-    live.row.record_ns.max(live.row.pending_ns) + 2_000_000_000
+/// How long a number rests: by then no record that names it counts any more.
+fn rest_ns(row: &Row) -> u64 {
+    row.record_ns.max(row.pending_ns) + Timers::MARGIN_NS
 }
 
 /// Values by version name.

@@ -248,7 +248,8 @@ impl<D: Dataplane> Core<D> {
         if word.state() == SlotState::Steady {
             return Ok(because);
         }
-        let local = |record: &Record| u32::from(record.backend).wrapping_sub(live.row.first_backend);
+        let local =
+            |record: &Record| u32::from(record.backend).wrapping_sub(live.row.first_backend);
         if let Some(record) = &peeked.confirmed {
             let backend = named(local(record) as u16)?;
             because.push(format!("a record says that this flow is {backend}'s"));
@@ -309,14 +310,19 @@ impl<D: Dataplane> Core<D> {
     }
 
     /// Flow records of a service.
-    pub(super) fn flows(&self, name: &str, limit: usize, now: Now) -> Result<FlowList, RequestError> {
+    pub(super) fn flows(
+        &self,
+        name: &str,
+        limit: usize,
+        now: Now,
+    ) -> Result<FlowList, RequestError> {
         let live = &self.services[self.find(name)?];
         let mut tally = Tally::default();
         let mut listed = Vec::new();
         each_live(&self.dataplane, now.ns, |record| {
             let number = u32::from(record.backend).wrapping_sub(live.row.first_backend);
-            let counts = number < live.row.backend_count
-                && live.numbers.get(number as u16).is_alive();
+            let counts =
+                number < live.row.backend_count && live.numbers.get(number as u16).is_alive();
             if counts {
                 tally.add(record.kind);
                 if listed.len() < limit {

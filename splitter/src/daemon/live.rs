@@ -2,7 +2,7 @@
 
 use splitter_common::abi::{Service as Row, SlotState, SlotWord, Stamps};
 
-use super::identity::{BackendId, key_of, key_name};
+use super::identity::{BackendId, key_name, key_of};
 use super::numbers::Numbers;
 use crate::dataplane::{Dataplane, DataplaneError};
 use crate::model::{Protocol, Seed, Service, Weights};
@@ -59,11 +59,17 @@ impl Live {
         self.row.slot_mask + 1
     }
 
-    pub(super) fn words<D: Dataplane>(&self, dataplane: &D) -> Result<Vec<SlotWord>, DataplaneError> {
+    pub(super) fn words<D: Dataplane>(
+        &self,
+        dataplane: &D,
+    ) -> Result<Vec<SlotWord>, DataplaneError> {
         self.slot_indices().map(|at| dataplane.slot(at)).collect()
     }
 
-    pub(super) fn stamps<D: Dataplane>(&self, dataplane: &D) -> Result<Vec<Stamps>, DataplaneError> {
+    pub(super) fn stamps<D: Dataplane>(
+        &self,
+        dataplane: &D,
+    ) -> Result<Vec<Stamps>, DataplaneError> {
         self.slot_indices().map(|at| dataplane.stamps(at)).collect()
     }
 

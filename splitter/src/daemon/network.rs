@@ -48,7 +48,13 @@ impl<D: Dataplane> Core<D> {
             .filter(|link| self.attached.iter().any(|a| a.index == link.index))
             .filter_map(|link| {
                 let mac = link.mac?;
-                Some((link.index, Interface { mac, reserved: [0; 2] }))
+                Some((
+                    link.index,
+                    Interface {
+                        mac,
+                        reserved: [0; 2],
+                    },
+                ))
             })
             .collect();
         for (index, interface) in &carriers {

@@ -160,8 +160,10 @@ async fn wait_for_hops(seen: &mut watch::Receiver<View>, wanted: &BTreeSet<IpAdd
         let known = |a| matches!(view.hops.get(a), Some(Hop::Local | Hop::Via { .. }));
         !view.links.is_empty() && wanted.iter().all(known)
     };
-    let waited = tokio::time::timeout(FIRST_HOPS, seen.wait_for(all_known)).await;
-    if waited.is_err() {
+    let in_time = tokio::time::timeout(FIRST_HOPS, seen.wait_for(all_known))
+        .await
+        .is_ok();
+    if !in_time {
         for (address, hop) in &seen.borrow().hops {
             if let Hop::Unresolved(reason) = hop {
                 tracing::warn!(backend = %address, reason, "its next hop is not known yet");

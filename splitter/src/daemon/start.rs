@@ -47,7 +47,11 @@ pub(super) fn seed(
             Err(StartError::Refused(format!(
                 "daemon.seed is another one than the seed in force (of {}): another seed re-hashes every flow; set it \
                  back, or run `splitter detach`, remove state.json from daemon.state_dir and start again",
-                if pinned.is_some() { "the pinned maps" } else { "state.json" }
+                if pinned.is_some() {
+                    "the pinned maps"
+                } else {
+                    "state.json"
+                }
             )))
         }
         (Some(in_force), _) => Ok(in_force),
@@ -99,7 +103,7 @@ pub(super) fn judge<D: Dataplane>(
         .iter()
         .filter(|service| !pinned.contains_key(&key_of(service)))
         .collect();
-    let mut room = Room::new(dataplane.slot_room(), &taken, &new);
+    let room = Room::new(dataplane.slot_room(), &taken, &new);
     let mut services = Vec::new();
     for service in &configuration.services {
         let found = pinned.remove(&key_of(service));
@@ -215,7 +219,13 @@ fn refuse_lost_owners(live: &Live) -> Result<(), StartError> {
 }
 
 fn refuse_rehash(service: &Service, row: &Row) -> Result<(), StartError> {
-    let mode = |mode| if mode == Mode::Dsr as u8 { "dsr" } else { "nat" };
+    let mode = |mode| {
+        if mode == Mode::Dsr as u8 {
+            "dsr"
+        } else {
+            "nat"
+        }
+    };
     let affinity = |affinity| {
         if affinity == Affinity::Flow as u8 {
             "flow"
@@ -319,7 +329,11 @@ struct Room {
 
 impl Room {
     fn new(slots: u32, taken: &Taken, new: &[&Service]) -> Self {
-        let held: u32 = taken.backends.iter().map(|range| range.end - range.start).sum();
+        let held: u32 = taken
+            .backends
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum();
         Self {
             slots,
             backends_free: MAX_BACKENDS.saturating_sub(held),
@@ -331,7 +345,10 @@ impl Room {
     /// Finds a place for a new service.
     fn allot(&self, service: &Service, taken: &mut Taken) -> Result<(u32, Row), StartError> {
         let full = |what: String| {
-            StartError::Refused(format!("service \"{}\": there is no room: {what}", service.name))
+            StartError::Refused(format!(
+                "service \"{}\": there is no room: {what}",
+                service.name
+            ))
         };
         let index = (0..MAX_SERVICES)
             .find(|index| !taken.services.contains(index))
@@ -343,10 +360,19 @@ impl Room {
             ))
         })?;
         let count = backends_of(service).len() as u32;
-        let spare = spare(count, self.backends_free, self.backends_wanted, self.services);
+        let spare = spare(
+            count,
+            self.backends_free,
+            self.backends_wanted,
+            self.services,
+        );
         let backend_count = (count + spare).min(u32::from(u16::MAX));
-        let first_backend = first_free(&taken.backends, backend_count, MAX_BACKENDS)
-            .ok_or_else(|| full(format!("{MAX_BACKENDS} backends of all services are the most")))?;
+        let first_backend =
+            first_free(&taken.backends, backend_count, MAX_BACKENDS).ok_or_else(|| {
+                full(format!(
+                    "{MAX_BACKENDS} backends of all services are the most"
+                ))
+            })?;
         let ServiceKey {
             vip,
             port,

@@ -39,8 +39,7 @@ impl<D: Dataplane> Core<D> {
 
     /// Makes sure that a young census is there.
     fn count_records(&mut self, now_ns: u64) -> Result<(), RequestError> {
-        let young =
-            |census: &Census| now_ns.saturating_sub(census.taken_ns) <= CENSUS_AGE_NS;
+        let young = |census: &Census| now_ns.saturating_sub(census.taken_ns) <= CENSUS_AGE_NS;
         if !self.census.as_ref().is_some_and(young) {
             self.census = Some(Census::take(&self.dataplane, now_ns).map_err(failed)?);
         }
@@ -48,7 +47,11 @@ impl<D: Dataplane> Core<D> {
     }
 
     /// A service.
-    pub(super) fn service_view(&mut self, at: usize, now: Now) -> Result<ServiceView, RequestError> {
+    pub(super) fn service_view(
+        &mut self,
+        at: usize,
+        now: Now,
+    ) -> Result<ServiceView, RequestError> {
         self.count_records(now.ns)?;
         let live = &self.services[at];
         let words = live.words(&self.dataplane).map_err(failed)?;
@@ -144,7 +147,10 @@ impl<D: Dataplane> Core<D> {
             syns,
             handshakes,
         } = self.dataplane.traffic(index).map_err(failed)?;
-        let known = !matches!(self.view.hops.get(&id.ip()), Some(Hop::Unresolved(_)) | None);
+        let known = !matches!(
+            self.view.hops.get(&id.ip()),
+            Some(Hop::Unresolved(_)) | None
+        );
         let next_hop = if row.is(Row::LOCAL) {
             "local"
         } else if row.interface != 0 && known {
