@@ -146,7 +146,9 @@ fn written_defaults_change_nothing() {
         written = match key.section {
             Section::Daemon => written.replace("interfaces =", &format!("{line}\ninterfaces =")),
             Section::Service => written.replace("\nmode =", &format!("\n{line}\nmode =")),
-            Section::Drain => written.replace("\nmode =", &format!("\ndrain = {{ {line} }}\nmode =")),
+            Section::Drain => {
+                written.replace("\nmode =", &format!("\ndrain = {{ {line} }}\nmode ="))
+            }
             Section::Backend => written.replace("{ address", &format!("{{ {line}, address")),
             Section::Root | Section::Version => panic!("add {} to this test", key.name),
         };
