@@ -4,7 +4,6 @@
 //! (so nothing has to be pulled into it), and they know whether a checksum is partial.
 
 use aya_ebpf::{
-    EbpfContext,
     bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR},
     helpers::generated::{
         bpf_csum_diff, bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_skb_load_bytes,
@@ -26,9 +25,10 @@ const NEXT: i32 = -1;
 /// At TC egress, on every interface where replies of backends on this host leave.
 #[classifier]
 fn splitter_egress(context: TcContext) -> i32 {
+    let buffer = context.skb;
     let mut leaving = Leaving {
-        skb: context.as_ptr().cast(),
-        len: context.len() as usize,
+        skb: buffer.skb,
+        len: buffer.len() as usize,
     };
     reply::leave(&mut leaving, &Maps);
     NEXT
@@ -46,13 +46,7 @@ impl Leaving {
     fn store<const N: usize>(&mut self, offset: usize, bytes: &[u8; N]) -> Option<()> {
         // SAFETY: the kernel's own context, and N readable bytes; the helper checks the offset.
         let result = unsafe {
-            bpf_skb_store_bytes(
-                self.skb,
-                offset as u32,
-                bytes.as_ptr().cast(),
-                N as u32,
-                0,
-            )
+            bpf_skb_store_bytes(self.skb, offset as u32, bytes.as_ptr().cast(), N as u32, 0)
         };
         (result == 0).then_some(())
     }
@@ -60,7 +54,12 @@ impl Leaving {
     /// Corrects a transport checksum for `from` having become `to`; `flags` say what these are.
     #[inline(always)]
     fn l4(&mut self, checksum: usize, udp: bool, from: u64, to: u64, flags: u64) -> Option<()> {
-        let flags = flags | if udp { u64::from(BPF_F_MARK_MANGLED_0) } else { 0 };
+        let flags = flags
+            | if udp {
+                u64::from(BPF_F_MARK_MANGLED_0)
+            } else {
+                0
+            };
         // SAFETY: the kernel's own context; the helper checks the offset and the flags.
         let result = unsafe { bpf_l4_csum_replace(self.skb, checksum as u32, from, to, flags) };
         (result == 0).then_some(())

@@ -164,21 +164,6 @@ pub fn unlock<S: FlowCells>(set: &S, word0: u64) {
     set.store(0, word0);
 }
 
-/// The words of a set whose lock is held; `word0` is what [`lock`] returned.
-#[inline(always)]
-pub fn load_locked<S: FlowCells>(set: &S, word0: u64) -> [u64; WORDS_PER_SET] {
-    [
-        word0,
-        set.load(1),
-        set.load(2),
-        set.load(3),
-        set.load(4),
-        set.load(5),
-        set.load(6),
-        set.load(7),
-    ]
-}
-
 /// The words of a set for a reader that takes no lock: two equal readings in a row of an unlocked set, or nothing.
 pub fn load_unlocked<S: FlowCells>(set: &S) -> Option<[u64; WORDS_PER_SET]> {
     let read = || core::array::from_fn(|word| set.load(word));
@@ -287,6 +272,18 @@ impl Scan {
         scan
     }
 
+    /// The same for a set whose lock is held; `word0` is what [`lock`] returned. Entry by entry: all words at once
+    /// would lie on the stack, of which the kernel has little.
+    #[inline(always)]
+    pub(super) fn of_locked<S: FlowCells>(set: &S, word0: u64, tag: u64, now: u32) -> Self {
+        let mut scan = Self::default();
+        scan.add::<0>(word0, set.load(1), tag, now);
+        scan.add::<1>(set.load(2), set.load(3), tag, now);
+        scan.add::<2>(set.load(4), set.load(5), tag, now);
+        scan.add::<3>(set.load(6), set.load(7), tag, now);
+        scan
+    }
+
     #[inline(always)]
     fn add<const ENTRY: u32>(&mut self, a: u64, b: u64, tag: u64, now: u32) {
         let kind = a >> KIND_SHIFT;
@@ -294,7 +291,7 @@ impl Scan {
         let high = (kind >> 1) & 1;
         // 1 where the difference is 0: it has 44 bits, so only 0 - 1 sets bit 63.
         let hit = (((a >> TAG_SHIFT) & TAG_MASK) ^ tag).wrapping_sub(1) >> 63;
-        let unexpired = ((b >> 32).wrapping_sub(now as u64) >> 31 & 1) ^ 1;
+        let unexpired = ((b >> 32).wrapping_sub(u64::from(now)) >> 31 & 1) ^ 1;
         let live = (low | high) & unexpired;
 
         let pending = hit & low & (high ^ 1);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::Extension;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -184,7 +185,7 @@ struct Peer {
 async fn converse(stream: UnixStream, app: axum::Router, mut stopped: watch::Receiver<bool>) {
     let peer = stream.peer_cred().ok();
     let app = app.layer(Extension(Peer {
-        uid: peer.as_ref().map(|peer| peer.uid()),
+        uid: peer.as_ref().map(UCred::uid),
         pid: peer.and_then(|peer| peer.pid()),
     }));
     let connection = hyper::server::conn::http1::Builder::new()
