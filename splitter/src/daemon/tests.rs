@@ -332,7 +332,7 @@ fn damaged_state_leaves_the_slots_as_they_are() {
 #[test]
 fn a_backend_taken_out_drains_before_its_number_is_used_again() {
     let mut host = Host::new();
-    let mut core = host.start(&configuration(vec![service()])).expect("starts");
+    let core = host.start(&configuration(vec![service()])).expect("starts");
     let out = core.services[0]
         .numbers
         .iter()
