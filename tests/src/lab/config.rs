@@ -33,9 +33,9 @@ pub struct ServiceConfig {
     /// Number of slots.
     pub slots: u32,
     /// `prepare`.
-    pub prepare: &'static str,
+    pub prepare: String,
     /// `drain.idle`.
-    pub idle: &'static str,
+    pub idle: String,
     /// The versions, the stable one first.
     pub versions: Vec<VersionConfig>,
 }
@@ -69,10 +69,10 @@ impl Config {
 
     /// Sets `prepare` and `drain.idle` of all services.
     #[must_use]
-    pub fn with_timers(mut self, prepare: &'static str, idle: &'static str) -> Self {
+    pub fn with_timers(mut self, prepare: &str, idle: &str) -> Self {
         for service in &mut self.services {
-            service.prepare = prepare;
-            service.idle = idle;
+            prepare.clone_into(&mut service.prepare);
+            idle.clone_into(&mut service.idle);
         }
         self
     }
@@ -116,8 +116,8 @@ impl ServiceConfig {
                 "none"
             },
             slots: 16_384,
-            prepare: "1s",
-            idle: "5m",
+            prepare: "1s".to_owned(),
+            idle: "5m".to_owned(),
             versions: vec![version("blue"), version("green")],
         }
     }

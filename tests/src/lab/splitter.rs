@@ -53,7 +53,6 @@ pub struct Splitter<'lab> {
     lab: &'lab Lab,
     binary: PathBuf,
     daemon: Option<Process>,
-    echo: bool,
 }
 
 impl<'lab> Splitter<'lab> {
@@ -70,18 +69,12 @@ impl<'lab> Splitter<'lab> {
             lab,
             binary: splitter_binary()?,
             daemon: None,
-            echo: false,
         };
         std::fs::write(
             splitter.config(),
             config.to_toml(lab.folder(), &lab.bpffs()),
         )?;
         Ok(splitter)
-    }
-
-    /// Print commands as they are run, for people to learn from.
-    pub fn echo_commands(&mut self) {
-        self.echo = true;
     }
 
     /// Path of the configuration file.
@@ -112,9 +105,6 @@ impl<'lab> Splitter<'lab> {
             .create(true)
             .append(true)
             .open(self.log_path())?;
-        if self.echo {
-            println!("  # splitter run");
-        }
         let mut command = Command::new(&self.binary);
         command.arg("run").arg("--config").arg(self.config());
         command
@@ -170,9 +160,6 @@ impl<'lab> Splitter<'lab> {
     /// `kill -9`.
     pub fn kill(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
-            if self.echo {
-                println!("  # kill -9 {}", daemon.pid());
-            }
             daemon.kill();
         }
     }
@@ -220,9 +207,6 @@ impl<'lab> Splitter<'lab> {
 
     /// Runs a command that is to succeed; gives its standard output.
     pub fn ok(&self, arguments: &[&str]) -> Result<String> {
-        if self.echo {
-            println!("  $ splitter {}", arguments.join(" "));
-        }
         let output = self.command(arguments)?;
         if output.code != Some(0) {
             bail!(
@@ -278,9 +262,6 @@ impl<'lab> Splitter<'lab> {
             format!("blue={}", text(10_000 - green)),
             format!("green={}", text(green)),
         );
-        if self.echo {
-            println!("  $ splitter weight {service} {blue} {green}");
-        }
         self.json(&["weight", service, &blue, &green])
     }
 }
