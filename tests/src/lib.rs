@@ -5,3 +5,4 @@ pub mod demo;
 pub mod lab;
 pub mod servers;
 pub mod sizes;
+pub mod weights;

@@ -5,14 +5,14 @@ use std::fmt::Write;
 use crate::clients::report::{Fault, HeldTotals};
 
 /// A measured share may be off by so many standard deviations.
-pub const BOUND: f64 = 4.0;
+pub(super) const BOUND: f64 = 4.0;
 
 /// Fewer requests than this say nothing about a share.
 const ENOUGH: u64 = 100;
 
 /// The share of one act.
 #[derive(Clone, Debug, Default)]
-pub struct Share {
+pub(super) struct Share {
     /// Percent of new flows that green was to get.
     pub set: f64,
     /// Requests that green answered.
@@ -23,12 +23,12 @@ pub struct Share {
 
 impl Share {
     /// Percent that green got.
-    pub fn measured(&self) -> f64 {
+    pub(super) fn measured(&self) -> f64 {
         100.0 * self.green as f64 / self.total.max(1) as f64
     }
 
     /// How far off it is, in standard deviations of a binomial share; all or nothing has none to be off by.
-    pub fn deviation(&self) -> f64 {
+    pub(super) fn deviation(&self) -> f64 {
         let p = self.set / 100.0;
         let n = self.total as f64;
         let off = (self.green as f64 - p * n).abs();
@@ -40,14 +40,14 @@ impl Share {
     }
 
     /// Whether there are enough of them and within the bound.
-    pub fn holds(&self) -> bool {
+    pub(super) fn holds(&self) -> bool {
         self.total >= ENOUGH && self.deviation() <= BOUND
     }
 }
 
 /// Everything that was seen.
 #[derive(Clone, Debug, Default)]
-pub struct Verdict {
+pub(super) struct Verdict {
     /// Shares, act by act.
     pub shares: Vec<Share>,
     /// Connections held, all acts together, when the last act ended.
@@ -64,7 +64,7 @@ pub struct Verdict {
 
 impl Verdict {
     /// Whether every promise was kept.
-    pub fn kept(&self) -> bool {
+    pub(super) fn kept(&self) -> bool {
         self.held.moved == 0
             && self.held.broken == 0
             && self.failed.is_empty()
@@ -74,7 +74,7 @@ impl Verdict {
     }
 
     /// What to print at the end.
-    pub fn summary(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         let mut text = String::from("\nSummary\n\n  green set   green got   requests   off by\n");
         for share in &self.shares {
             // Writing to a `String` cannot fail.
