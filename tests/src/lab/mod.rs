@@ -12,11 +12,13 @@
 //! ```
 
 mod addresses;
+mod bpf;
 mod config;
 mod link;
 mod namespace;
 mod offload;
 mod splitter;
+mod test_run;
 mod wait;
 mod xdp_pass;
 
@@ -31,6 +33,7 @@ pub use config::{Config, ServiceConfig, VersionConfig};
 pub use namespace::{Namespace, Process};
 pub(crate) use splitter::sibling;
 pub use splitter::{CommandOutput, Splitter, splitter_binary};
+pub use test_run::{Outcome, Program};
 pub use wait::{now_ns, wait_for};
 
 /// Names of the four backends; the part before the dash is their version.

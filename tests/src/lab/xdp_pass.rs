@@ -1,8 +1,10 @@
 //! The smallest XDP program, `return XDP_PASS`, for ends of veth pairs that are to receive what XDP transmits.
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use anyhow::{Context, Result};
+
+use super::bpf::open as bpf;
 
 const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_LINK_CREATE: libc::c_long = 28;
@@ -36,37 +38,19 @@ struct Link {
 /// Attaches it to an interface of the calling thread's namespace; it stays while the descriptor is open.
 pub(super) fn attach(interface: &str) -> Result<OwnedFd> {
     let index = nix::net::if_::if_nametoindex(interface).with_context(|| interface.to_owned())?;
-    let load = Load {
+    let mut load = Load {
         kind: BPF_PROG_TYPE_XDP,
         instructions: PROGRAM.len() as u32,
         program: PROGRAM.as_ptr() as u64,
         license: c"GPL".as_ptr() as u64,
         log: [0; 3],
     };
-    let program = bpf(BPF_PROG_LOAD, &load).context("loading XDP_PASS")?;
-    let link = Link {
+    let program = bpf(BPF_PROG_LOAD, &mut load).context("loading XDP_PASS")?;
+    let mut link = Link {
         program: program.as_raw_fd() as u32,
         interface: index,
         attach: BPF_XDP,
         flags: XDP_FLAGS_DRV_MODE,
     };
-    bpf(BPF_LINK_CREATE, &link).with_context(|| format!("attaching XDP_PASS to {interface}"))
-}
-
-fn bpf<T>(command: libc::c_long, attributes: &T) -> Result<OwnedFd> {
-    // SAFETY: the attributes are the head of `union bpf_attr` for the command, the kernel reads no more than the size
-    // given, and what they point to is static.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            command,
-            std::ptr::from_ref(attributes),
-            size_of::<T>(),
-        )
-    };
-    if fd < 0 {
-        return Err(std::io::Error::last_os_error().into());
-    }
-    // SAFETY: both commands return a descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    bpf(BPF_LINK_CREATE, &mut link).with_context(|| format!("attaching XDP_PASS to {interface}"))
 }

@@ -107,7 +107,7 @@ pub(crate) const BROKEN: &[Broken] = &[
         "a key twice",
         "port = 80",
         "port = 80\nport = 81",
-        &["port"],
+        &[":11:", "duplicate key"],
     ),
     broken("no interfaces", "[\"eth0\"]", "[]", &["daemon.interfaces"]),
     broken(
