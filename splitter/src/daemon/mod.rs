@@ -1,6 +1,26 @@
 //! The daemon: one task owns all state, answers the API's requests and drives transitions.
+//!
+//! [`run`] is the way in. `core` holds the state and everything that happens to it, with time as an argument; `start`
+//! judges a configuration against what is pinned; `change` puts weights into force; `network` takes next hops over;
+//! `views` and `explain` answer. `store` keeps what must survive, `clock` is the only one that reads the time.
 
+mod census;
+mod change;
+mod clock;
+mod core;
 mod error;
+mod explain;
+mod identity;
+mod live;
+mod network;
+mod numbers;
+mod ranges;
+mod serve;
+mod start;
+mod store;
+#[cfg(test)]
+mod tests;
+mod views;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -8,6 +28,7 @@ use std::path::PathBuf;
 use tokio::sync::{mpsc, oneshot};
 
 pub use error::DaemonError;
+pub use store::StoreError;
 
 use crate::api::Request;
 use crate::model::Configuration;
@@ -29,7 +50,5 @@ pub async fn run(
     ready: oneshot::Sender<()>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DaemonError> {
-    let _ = (options, requests, ready);
-    shutdown.await;
-    Ok(())
+    serve::run(options, requests, ready, shutdown).await
 }
