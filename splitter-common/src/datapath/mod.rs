@@ -1,10 +1,53 @@
-//! The steering: what becomes of a packet.
+//! The steering: what becomes of a packet. [`steer`] tells the story; each stage is a file.
 
 pub mod flow_table;
+pub mod forward;
+pub mod measure;
 pub mod neighbour;
 pub mod outcome;
 pub mod packet;
 pub mod parse;
 pub mod reply;
+pub mod service;
 pub mod tables;
 pub mod transition;
+
+use crate::abi::{Address, Counter};
+use outcome::Outcome;
+use packet::Packet;
+use parse::Parsed;
+use tables::Tables;
+
+/// Steers a packet and counts it, once. What is not ours passes without a byte written.
+#[inline(always)]
+pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
+    let outcome = match parse::parse(packet) {
+        Parsed::Transport(mut headers) => match service::find(tables, &headers) {
+            Some(service) => service::steer(packet, tables, service, &mut headers),
+            None => reply::restore(packet, tables, &headers)
+                .unwrap_or(Outcome::stop(Counter::PassNoService)),
+        },
+        Parsed::Arp(l3) => {
+            neighbour::answer_arp(packet, tables, l3).unwrap_or(Outcome::stop(Counter::PassNotIp))
+        }
+        Parsed::Icmpv6 {
+            l3,
+            l4,
+            destination,
+        } => neighbour::answer_solicitation(packet, tables, l3, l4)
+            .unwrap_or(Outcome::stop(other(tables, &destination))),
+        Parsed::Other(destination) => Outcome::stop(other(tables, &destination)),
+        Parsed::NotOurs(counter) => Outcome::stop(counter),
+    };
+    tables.count(outcome.counter);
+    outcome
+}
+
+/// IP without ports: to a VIP or not, it is the stack's.
+#[inline(always)]
+fn other<T: Tables>(tables: &T, destination: &Address) -> Counter {
+    match tables.vip(destination) {
+        Some(_) => Counter::PassOther,
+        None => Counter::PassNoService,
+    }
+}

@@ -1,6 +1,11 @@
 //! From bytes to what the later stages need: offsets, addresses, ports, TCP flags.
 
-use crate::abi::Address;
+use super::packet::Packet;
+use crate::abi::{Address, Counter, mapped};
+use crate::wire::header::{
+    ETH_LEN, ETH_TYPE, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ICMPV6, IPV4_FRAGMENT,
+    IPV4_LEN, IPV6_LEN, TCP, TCP_LEN, UDP, UDP_LEN,
+};
 
 /// The headers of an IPv4 or IPv6 packet that carries TCP or UDP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,7 +20,7 @@ pub struct Headers {
     pub protocol: u8,
     /// Time to live or hop limit.
     pub ttl: u8,
-    /// TCP flags (RFC 9293 §3.1: CWR ECE URG ACK PSH RST SYN FIN); 0 for UDP.
+    /// TCP flags (RFC 9293 §3.1: CWR ECE URG ACK PSH RST SYN FIN); 0 for UDP, and until [`transport`] was called.
     pub flags: u8,
     /// Length of the IP packet with its header, as the header says, in bytes.
     pub length: u16,
@@ -23,12 +28,161 @@ pub struct Headers {
     pub source_port: u16,
     /// Destination port, host order.
     pub destination_port: u16,
-    /// Bytes of TCP or UDP payload.
+    /// Bytes of TCP or UDP payload; 0 until [`transport`] was called.
     pub payload: u16,
-    /// TCP sequence number; 0 for UDP.
+    /// TCP sequence number; 0 for UDP, and until [`transport`] was called.
     pub sequence: u32,
     /// Source address.
     pub source: Address,
     /// Destination address.
     pub destination: Address,
+}
+
+/// What a frame turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// TCP or UDP, whole or cut off after the ports: [`transport`] tells.
+    Transport(Headers),
+    /// ARP; its header's offset.
+    Arp(usize),
+    /// ICMPv6.
+    Icmpv6 {
+        /// Offset of the IPv6 header.
+        l3: usize,
+        /// Offset of the ICMPv6 header.
+        l4: usize,
+        /// Destination address.
+        destination: Address,
+    },
+    /// IP with something else in it, or a fragment, to this address.
+    Other(Address),
+    /// Nothing that concerns us.
+    NotOurs(Counter),
+}
+
+/// Reads a frame as far as the ports.
+#[inline(always)]
+pub fn parse<P: Packet>(packet: &P) -> Parsed {
+    let Some(ethertype) = packet.read::<2>(ETH_TYPE) else {
+        return Parsed::NotOurs(Counter::PassMalformed);
+    };
+    match u16::from_be_bytes(ethertype) {
+        ETHERTYPE_IPV4 => ipv4(packet, ETH_LEN),
+        ETHERTYPE_IPV6 => ipv6(packet, ETH_LEN),
+        ETHERTYPE_ARP => Parsed::Arp(ETH_LEN),
+        _ => Parsed::NotOurs(Counter::PassNotIp),
+    }
+}
+
+#[inline(always)]
+fn ipv4<P: Packet>(packet: &P, l3: usize) -> Parsed {
+    let Some(ip) = packet.read::<IPV4_LEN>(l3) else {
+        return Parsed::NotOurs(Counter::PassMalformed);
+    };
+    let header = usize::from(ip[0] & 0x0f) * 4;
+    let length = u16::from_be_bytes([ip[2], ip[3]]);
+    if ip[0] >> 4 != 4
+        || header < IPV4_LEN
+        || usize::from(length) < header
+        || l3 + usize::from(length) > packet.len()
+    {
+        return Parsed::NotOurs(Counter::PassMalformed);
+    }
+    let destination = mapped([ip[16], ip[17], ip[18], ip[19]]);
+    if u16::from_be_bytes([ip[6], ip[7]]) & IPV4_FRAGMENT != 0 || (ip[9] != TCP && ip[9] != UDP) {
+        return Parsed::Other(destination);
+    }
+    ports(
+        packet,
+        Headers {
+            l3,
+            l4: l3 + header,
+            protocol: ip[9],
+            ttl: ip[8],
+            length,
+            source: mapped([ip[12], ip[13], ip[14], ip[15]]),
+            destination,
+            ..Headers::default()
+        },
+    )
+}
+
+#[inline(always)]
+fn ipv6<P: Packet>(packet: &P, l3: usize) -> Parsed {
+    let (Some(ip), Some(source), Some(destination)) = (
+        packet.read::<8>(l3),
+        packet.read::<16>(l3 + 8),
+        packet.read::<16>(l3 + 24),
+    ) else {
+        return Parsed::NotOurs(Counter::PassMalformed);
+    };
+    let length = IPV6_LEN + usize::from(u16::from_be_bytes([ip[4], ip[5]]));
+    if ip[0] >> 4 != 6 || l3 + length > packet.len() || length > usize::from(u16::MAX) {
+        return Parsed::NotOurs(Counter::PassMalformed);
+    }
+    let l4 = l3 + IPV6_LEN;
+    match ip[6] {
+        TCP | UDP => ports(
+            packet,
+            Headers {
+                l3,
+                l4,
+                ipv6: 1,
+                protocol: ip[6],
+                ttl: ip[7],
+                length: length as u16,
+                source,
+                destination,
+                ..Headers::default()
+            },
+        ),
+        ICMPV6 => Parsed::Icmpv6 {
+            l3,
+            l4,
+            destination,
+        },
+        _ => Parsed::Other(destination),
+    }
+}
+
+#[inline(always)]
+fn ports<P: Packet>(packet: &P, mut headers: Headers) -> Parsed {
+    let inside = headers.l4 + 4 <= headers.l3 + usize::from(headers.length);
+    match packet.read::<4>(headers.l4) {
+        Some(ports) if inside => {
+            headers.source_port = u16::from_be_bytes([ports[0], ports[1]]);
+            headers.destination_port = u16::from_be_bytes([ports[2], ports[3]]);
+            Parsed::Transport(headers)
+        }
+        _ => Parsed::NotOurs(Counter::PassMalformed),
+    }
+}
+
+/// Reads the rest of the TCP or UDP header of a packet that is known to be for a service, so that a broken one of
+/// somebody else's is never ours to judge. None: cut off or impossible.
+#[inline(always)]
+pub fn transport<P: Packet>(packet: &P, headers: &mut Headers) -> Option<()> {
+    let room = headers.l3 + usize::from(headers.length) - headers.l4;
+    let header = if headers.protocol == TCP {
+        let tcp = packet.read::<TCP_LEN>(headers.l4)?;
+        headers.sequence = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
+        headers.flags = tcp[13];
+        let header = usize::from(tcp[12] >> 4) * 4;
+        if header < TCP_LEN {
+            return None;
+        }
+        header
+    } else {
+        let udp = packet.read::<UDP_LEN>(headers.l4)?;
+        let length = usize::from(u16::from_be_bytes([udp[4], udp[5]]));
+        if length < UDP_LEN || length > room {
+            return None;
+        }
+        UDP_LEN
+    };
+    if header > room {
+        return None;
+    }
+    headers.payload = (room - header) as u16;
+    Some(())
 }

@@ -1,16 +1,184 @@
-//! The way back in `nat` mode: a reply's source becomes the VIP again.
+//! The way back in `nat` mode: a reply's source becomes the VIP again, at XDP ([`restore`]) for backends behind this
+//! host, at TC egress ([`leave`]) for those on it.
+//!
+//! A packet to an address that this host owns is never touched: it is the answer to a health check or to an operator's
+//! own connection, which dialled the backend and not the VIP.
 
 use super::outcome::Outcome;
 use super::packet::Packet;
-use super::parse::Headers;
-use super::tables::Tables;
+use super::parse::{self, Headers, Parsed};
+use super::tables::{NextHop, Tables};
+use crate::abi::{Address, Counter, Reply, ReplyKey};
+use crate::wire::checksum::Change;
+use crate::wire::header::{
+    ETH_SOURCE, IPV4_CHECKSUM, IPV4_SOURCE, IPV4_TTL, IPV6_HOP_LIMIT, IPV6_SOURCE, SOURCE_PORT,
+    TCP, TCP_CHECKSUM, UDP_CHECKSUM,
+};
 
 /// At XDP: a reply of a backend behind this host. None: not a reply, untouched.
-#[inline(always)]
+///
+/// Where the kernel's routing knows the next hop, the reply is forwarded. Where it does not, the stack forwards it, and
+/// takes one from its time to live as any router.
+#[inline(never)]
 pub fn restore<P: Packet, T: Tables>(
-    _packet: &mut P,
-    _tables: &T,
-    _headers: &Headers,
+    packet: &mut P,
+    tables: &T,
+    headers: &Headers,
 ) -> Option<Outcome> {
-    None
+    let reply = source_of(tables, headers)?;
+    let mut headers = *headers;
+    if parse::transport(packet, &mut headers).is_none() {
+        return Some(Outcome::stop(Counter::DropMalformed));
+    }
+    // The stack would answer "time exceeded" to the VIP, that is, to nobody.
+    if headers.ttl <= 1 {
+        return Some(Outcome::stop(Counter::DropTtl));
+    }
+    let hop = packet.route(
+        &reply.vip,
+        &headers.destination,
+        headers.protocol,
+        headers.length,
+    );
+    let ttl = headers.ttl - hop.is_some() as u8;
+    let written = rewrite(packet, &headers, reply, ttl);
+    Some(match (written, hop) {
+        (None, _) => Outcome::stop(Counter::DropInternal),
+        (Some(()), None) => Outcome::stop(Counter::ReplyStack),
+        (Some(()), Some(hop)) => match send(packet, &hop) {
+            Some(()) => Outcome::forward(Counter::ReplyNat, hop.interface),
+            None => Outcome::stop(Counter::DropInternal),
+        },
+    })
+}
+
+/// A packet on its way out of this host, at TC egress. Its checksums may be partial (the device completes them), so
+/// they are corrected by the kernel's helpers, which know. `write` and `route` of [`Packet`] are not called.
+pub trait Egress: Packet {
+    /// Puts an IPv4 address where `old` stands at `offset`, and corrects the header checksum at `l3_checksum` and the
+    /// transport checksum at `l4_checksum` (`udp`: where none stays none).
+    fn replace_v4(
+        &mut self,
+        offset: usize,
+        l3_checksum: usize,
+        l4_checksum: usize,
+        udp: bool,
+        addresses: ([u8; 4], [u8; 4]),
+    ) -> Option<()>;
+    /// The same for an IPv6 address.
+    fn replace_v6(
+        &mut self,
+        offset: usize,
+        l4_checksum: usize,
+        udp: bool,
+        addresses: (&Address, &Address),
+    ) -> Option<()>;
+    /// The same for a port.
+    fn replace_port(
+        &mut self,
+        offset: usize,
+        l4_checksum: usize,
+        udp: bool,
+        ports: (u16, u16),
+    ) -> Option<()>;
+}
+
+/// At TC egress: a reply of a backend on this host gets the VIP for its source. Only such a packet is counted; whatever
+/// else the host sends is not the data plane's.
+#[inline(always)]
+pub fn leave<E: Egress, T: Tables>(packet: &mut E, tables: &T) {
+    let Parsed::Transport(mut headers) = parse::parse(packet) else {
+        return;
+    };
+    let Some(reply) = source_of(tables, &headers) else {
+        return;
+    };
+    if parse::transport(packet, &mut headers).is_none() {
+        return;
+    }
+    let udp = headers.protocol != TCP;
+    let (l3, l4) = (headers.l3, headers.l4);
+    let checksum = l4 + if udp { UDP_CHECKSUM } else { TCP_CHECKSUM };
+    let replaced = if headers.ipv6 == 0 {
+        let addresses = (v4(&headers.source), v4(&reply.vip));
+        packet.replace_v4(
+            l3 + IPV4_SOURCE,
+            l3 + IPV4_CHECKSUM,
+            checksum,
+            udp,
+            addresses,
+        )
+    } else {
+        let addresses = (&headers.source, &reply.vip);
+        packet.replace_v6(l3 + IPV6_SOURCE, checksum, udp, addresses)
+    };
+    let ports = (headers.source_port, reply.port);
+    let replaced =
+        replaced.and_then(|()| packet.replace_port(l4 + SOURCE_PORT, checksum, udp, ports));
+    tables.count(match replaced {
+        Some(()) => Counter::ReplyLocal,
+        None => Counter::DropInternal,
+    });
+}
+
+/// What the source of a packet becomes, if it is a reply to a client.
+#[inline(always)]
+fn source_of<'a, T: Tables>(tables: &'a T, headers: &Headers) -> Option<&'a Reply> {
+    let key = ReplyKey {
+        address: headers.source,
+        port: headers.source_port,
+        protocol: headers.protocol,
+        reserved: 0,
+    };
+    let reply = tables.reply(&key)?;
+    (!tables.owns(&headers.destination)).then_some(reply)
+}
+
+/// Puts in the VIP, its port and `ttl`, and corrects the checksums. All of it was read before, so that no write fails
+/// half way.
+#[inline(always)]
+fn rewrite<P: Packet>(packet: &mut P, headers: &Headers, reply: &Reply, ttl: u8) -> Option<()> {
+    let (old, new) = (&headers.source, &reply.vip);
+    let (l3, l4) = (headers.l3, headers.l4);
+    let change = if headers.ipv6 == 0 {
+        let [_, protocol, high, low] = packet.read::<4>(l3 + IPV4_TTL)?;
+        let checksum = Change::none()
+            .v4(old, new)
+            .word(
+                u16::from_be_bytes([headers.ttl, protocol]),
+                u16::from_be_bytes([ttl, protocol]),
+            )
+            .apply(u16::from_be_bytes([high, low]))
+            .to_be_bytes();
+        packet.write(l3 + IPV4_TTL, [ttl])?;
+        packet.write(l3 + IPV4_CHECKSUM, checksum)?;
+        packet.write(l3 + IPV4_SOURCE, v4(new))?;
+        Change::none().v4(old, new)
+    } else {
+        packet.write(l3 + IPV6_HOP_LIMIT, [ttl])?;
+        packet.write(l3 + IPV6_SOURCE, *new)?;
+        Change::none().v6(old, new)
+    }
+    .word(headers.source_port, reply.port);
+
+    if headers.protocol == TCP {
+        let checksum = u16::from_be_bytes(packet.read(l4 + TCP_CHECKSUM)?);
+        packet.write(l4 + TCP_CHECKSUM, change.apply(checksum).to_be_bytes())?;
+    } else {
+        let checksum = u16::from_be_bytes(packet.read(l4 + UDP_CHECKSUM)?);
+        packet.write(l4 + UDP_CHECKSUM, change.apply_udp(checksum).to_be_bytes())?;
+    }
+    packet.write(l4 + SOURCE_PORT, reply.port.to_be_bytes())
+}
+
+/// Addresses the frame to the next hop.
+#[inline(always)]
+fn send<P: Packet>(packet: &mut P, hop: &NextHop) -> Option<()> {
+    packet.write(0, hop.destination_mac)?;
+    packet.write(ETH_SOURCE, hop.source_mac)
+}
+
+#[inline(always)]
+const fn v4(address: &Address) -> [u8; 4] {
+    [address[12], address[13], address[14], address[15]]
 }

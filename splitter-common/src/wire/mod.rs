@@ -1,1 +1,4 @@
 //! Headers and checksums.
+
+pub mod checksum;
+pub mod header;

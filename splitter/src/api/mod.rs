@@ -2,6 +2,8 @@
 //!
 //! [`server`] turns requests into [`Request`]s for the daemon's loop; [`client`] is the way in for the command line.
 
+pub mod client;
+pub mod server;
 pub mod types;
 
 use std::net::IpAddr;
@@ -24,6 +26,28 @@ pub enum RequestError {
     /// The daemon failed at it (500).
     #[error("{0}")]
     Failed(String),
+}
+
+impl RequestError {
+    /// Its HTTP status: the one place where faults become statuses, and statuses faults again.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Invalid(_) => 400,
+            Self::NotFound(_) => 404,
+            Self::Refused(_) => 409,
+            Self::Failed(_) => 500,
+        }
+    }
+
+    /// The fault that an HTTP status stands for.
+    pub fn from_status(status: u16, error: String) -> Self {
+        match status {
+            404 => Self::NotFound(error),
+            409 => Self::Refused(error),
+            400..=499 => Self::Invalid(error),
+            _ => Self::Failed(error),
+        }
+    }
 }
 
 /// Where the daemon's loop sends its answer.

@@ -103,8 +103,10 @@ pub struct TransitionView {
 
 /// `PUT /v1/services/{name}/weights`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SetWeights {
     /// Version → percent with at most two decimals; versions left out get 0.
+    #[serde(deserialize_with = "unique_keys")]
     pub weights: std::collections::BTreeMap<String, f64>,
     /// New flows follow at once, instead of after `prepare`.
     #[serde(default)]
@@ -272,4 +274,37 @@ pub struct InterfaceView {
 pub struct ErrorView {
     /// What is wrong, what was found, what was expected.
     pub error: String,
+}
+
+/// A map in which a key may stand once only: of two weights for one version neither is the one that was meant.
+fn unique_keys<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<std::collections::BTreeMap<String, f64>, D::Error> {
+    struct Unique;
+
+    impl<'de> serde::de::Visitor<'de> for Unique {
+        type Value = std::collections::BTreeMap<String, f64>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a map of versions to percent")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(
+            self,
+            mut entries: A,
+        ) -> Result<Self::Value, A::Error> {
+            let mut map = Self::Value::new();
+            while let Some((version, percent)) = entries.next_entry::<String, f64>()? {
+                if map.contains_key(&version) {
+                    return Err(serde::de::Error::custom(format_args!(
+                        "version `{version}` is named twice"
+                    )));
+                }
+                map.insert(version, percent);
+            }
+            Ok(map)
+        }
+    }
+
+    deserializer.deserialize_map(Unique)
 }

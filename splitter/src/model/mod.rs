@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use splitter_common::abi::{Affinity, Mode};
-pub use weights::{BasisPoints, Weights, WeightsError};
+pub use weights::{BasisPoints, PercentFault, Weights, WeightsError};
 
 /// A whole, validated configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,24 @@ pub struct Configuration {
     pub daemon: DaemonSettings,
     /// The services, in the order of the file.
     pub services: Vec<Service>,
+    /// Where it was read; plays no part in equality.
+    pub origin: Origin,
+}
+
+/// Where a configuration was read, for errors that only the host can tell. All origins are equal: two configurations
+/// that say the same are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The file, as it was named.
+    pub file: String,
+    /// Line and column of each interface's name.
+    pub interfaces: Vec<(usize, usize)>,
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// Settings of the daemon.

@@ -1,0 +1,108 @@
+//! A packet of a service: its slot, its backend, its way.
+
+use super::outcome::Outcome;
+use super::packet::Packet;
+use super::parse::{self, Headers};
+use super::tables::Tables;
+use super::transition::{self, Arrival, Segment};
+use super::{forward, measure};
+use crate::abi::{Backend, Counter, Service, ServiceKey};
+use crate::hash;
+use crate::wire::header::{ACK, FIN, RST, SYN, TCP};
+
+/// The service that a packet is for.
+#[inline(always)]
+pub fn find<'a, T: Tables>(tables: &'a T, headers: &Headers) -> Option<&'a Service> {
+    let key = ServiceKey {
+        vip: headers.destination,
+        port: headers.destination_port,
+        protocol: headers.protocol,
+        reserved: 0,
+    };
+    tables.service(tables.service_index(&key)?)
+}
+
+/// Sends a packet of `service` to the backend that its flow belongs to.
+#[inline(always)]
+pub fn steer<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    service: &Service,
+    headers: &mut Headers,
+) -> Outcome {
+    if parse::transport(packet, headers).is_none() {
+        return Outcome::stop(Counter::DropMalformed);
+    }
+    let Some(settings) = tables.settings() else {
+        return Outcome::stop(Counter::DropInternal);
+    };
+    let flow_hash = hash::flow_hash(&settings.hash_key, headers);
+    let slot = hash::slot(&settings.hash_key, service, headers, flow_hash);
+    let chosen = if headers.protocol == TCP {
+        let arrival = Arrival {
+            flow_hash,
+            slot,
+            segment: segment(headers),
+            sequence: headers.sequence,
+        };
+        transition::choose(tables, service, &arrival)
+    } else {
+        match tables.slot(slot) {
+            Some(word) => Ok(word.current()),
+            None => Err(Counter::DropInternal),
+        }
+    };
+    let local = match chosen {
+        Ok(local) => local,
+        Err(counter) => return Outcome::stop(counter),
+    };
+    let Some((index, backend)) = backend(tables, service, local) else {
+        return Outcome::stop(Counter::DropNoBackend);
+    };
+    let bytes = packet.len() as u64;
+    let outcome = match forward::forward(packet, service, headers, backend) {
+        Ok(outcome) => outcome,
+        Err(counter) => return Outcome::stop(counter),
+    };
+    let handshake = headers.protocol == TCP
+        && measure::handshake(tables, settings.handshake_mask, flow_hash, headers, local);
+    tables.count_traffic(index, bytes, is_syn(headers), handshake);
+    outcome
+}
+
+/// What a TCP segment means to the transition rules.
+#[inline(always)]
+pub fn segment(headers: &Headers) -> Segment {
+    if is_syn(headers) {
+        Segment::Syn
+    } else if headers.flags & RST != 0 {
+        Segment::Reset
+    } else if headers.flags & FIN != 0 {
+        Segment::Fin
+    } else if headers.payload != 0 {
+        Segment::Payload
+    } else {
+        Segment::Bare
+    }
+}
+
+/// A client's first packet.
+#[inline(always)]
+pub fn is_syn(headers: &Headers) -> bool {
+    headers.flags & (SYN | ACK | RST | FIN) == SYN
+}
+
+/// A backend of the service that can take packets, with its index in `BACKENDS`.
+#[inline(always)]
+fn backend<'a, T: Tables>(
+    tables: &'a T,
+    service: &Service,
+    local: u16,
+) -> Option<(u32, &'a Backend)> {
+    if u32::from(local) >= service.backend_count {
+        return None;
+    }
+    let index = service.first_backend.wrapping_add(u32::from(local));
+    let backend = tables.backend(index)?;
+    backend.is(Backend::ALIVE).then_some((index, backend))
+}

@@ -1,0 +1,137 @@
+//! Which backend a packet of a service goes to, also while its slot is in transition. See `docs/transitions.md`.
+//!
+//! * [`choose`] is what a packet does: one load of the slot word, and at rest nothing else.
+//! * `decide` holds the rules: what is in the tables → where the packet goes and what is written.
+//! * [`peek`] asks the same rules and writes nothing.
+//! * [`Rules`] names each rule, so that the model of flows and owners can show what breaks without it.
+
+mod decide;
+mod peek;
+mod rules;
+
+pub use peek::{Peek, peek};
+pub use rules::{Rules, Sound};
+
+use super::flow_table as flows;
+use super::tables::{FlowCells, StampCells, Tables};
+use crate::abi::{Counter, Service, SlotState, Stamp};
+use decide::{Decision, Question, decide};
+
+/// What a TCP segment means to the transition rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// SYN without ACK, RST or FIN.
+    Syn,
+    /// FIN (payload or not).
+    Fin,
+    /// RST.
+    Reset,
+    /// Carries payload.
+    Payload,
+    /// Anything else: a bare acknowledgement, keep-alive, nonsense flags.
+    Bare,
+}
+
+/// A packet of a TCP service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Keyed hash of the 5-tuple: names the flow record.
+    pub flow_hash: u64,
+    /// Index of its slot in `SLOTS`.
+    pub slot: u32,
+    /// What it is.
+    pub segment: Segment,
+    /// Its sequence number.
+    pub sequence: u32,
+}
+
+/// Chooses the backend (number local to the service), or names the counter of the drop.
+///
+/// Slots of UDP services are always at rest, so their packets come back from the first branch.
+#[inline(never)]
+pub fn choose<T: Tables>(tables: &T, service: &Service, arrival: &Arrival) -> Result<u16, Counter> {
+    choose_by::<Sound, T>(tables, service, arrival)
+}
+
+/// [`choose`] under other rules than the sound ones: for the model of flows and owners.
+#[inline(always)]
+pub fn choose_by<R: Rules, T: Tables>(
+    tables: &T,
+    service: &Service,
+    arrival: &Arrival,
+) -> Result<u16, Counter> {
+    let Some(word) = tables.slot(arrival.slot) else {
+        return Err(Counter::DropInternal);
+    };
+    if matches!(word.state(), SlotState::Steady) {
+        return Ok(word.base());
+    }
+    let Some(settings) = tables.settings() else {
+        return Err(Counter::DropInternal);
+    };
+    let Some(stamps) = tables.stamps(arrival.slot) else {
+        return Err(Counter::DropInternal);
+    };
+    let index = flows::set_index(arrival.flow_hash, settings.flow_set_mask);
+    let Some(set) = tables.flow_set(index) else {
+        return Err(Counter::DropInternal);
+    };
+    let now = tables.now();
+    let Some(word0) = flows::lock(&set) else {
+        return Err(Counter::DropBusy);
+    };
+    let words = flows::load_locked(&set, word0);
+    let decision = decide::<R, T>(
+        tables,
+        &stamps,
+        &words,
+        &Question {
+            service,
+            arrival,
+            word,
+            now,
+        },
+    );
+    carry_out(&stamps, &set, &decision, word0, now);
+    decision.result
+}
+
+/// Writes what was decided: stamps before the record that they cover is published, so that the daemon, reading
+/// between, sees the careful value; word B before word A; word 0, which unlocks, last.
+#[inline(always)]
+fn carry_out<C: StampCells, S: FlowCells>(
+    stamps: &C,
+    set: &S,
+    decision: &Decision,
+    word0: u64,
+    now: u64,
+) {
+    if decision.unlogged {
+        stamps.store(Stamp::Unlogged, now);
+    }
+    if decision.bare_syn {
+        stamps.store(Stamp::BareSyn, now);
+    }
+    if decision.foreign {
+        stamps.store(Stamp::Foreign, now);
+    }
+    let mut first = word0;
+    if decision.put != 0 {
+        let entry = flows::entry_of(decision.put);
+        set.store(2 * entry + 1, decision.b);
+        if entry == 0 {
+            first = decision.a;
+        } else {
+            set.store(2 * entry, decision.a);
+        }
+    }
+    if decision.free != 0 {
+        let entry = flows::entry_of(decision.free);
+        if entry == 0 {
+            first = 0;
+        } else {
+            set.store(2 * entry, 0);
+        }
+    }
+    flows::unlock(set, first);
+}

@@ -1,0 +1,148 @@
+//! A frame at XDP.
+
+use core::arch::asm;
+use core::mem::zeroed;
+
+use aya_ebpf::{
+    bindings::{BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup},
+    helpers::{bpf_fib_lookup as fib_lookup, bpf_xdp_get_buff_len},
+    programs::XdpContext,
+};
+use splitter_common::abi::{Address, mapped};
+use splitter_common::datapath::{packet::Packet, tables::NextHop};
+
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+/// Offsets beyond this are refused: the verifier must see a bound, and no header that is read begins later.
+const MAX_OFFSET: usize = 0x3ff;
+
+/// A frame and its context.
+pub(crate) struct Frame {
+    context: XdpContext,
+    len: usize,
+}
+
+impl Frame {
+    #[inline(always)]
+    pub(crate) fn new(context: XdpContext) -> Self {
+        // SAFETY: the context is the one that the kernel called the program with.
+        let len = unsafe { bpf_xdp_get_buff_len(context.ctx) } as usize;
+        Self { context, len }
+    }
+
+    /// Pointer to `N` bytes at `offset`, where the frame's linear part has them.
+    ///
+    /// In assembly, because the verifier must see a fresh `data`, the sum, and the comparison with `data_end` as they
+    /// stand here: LLVM, which knows nothing of it, would merge loads, compare other sums, or move the check.
+    #[inline(always)]
+    fn bytes<const N: usize>(&self, offset: usize) -> Option<*mut u8> {
+        if offset > MAX_OFFSET {
+            return None;
+        }
+        let inside: u64;
+        let pointer: *mut u8;
+        // SAFETY: reads the two words of the context that hold `data` and `data_end`, and calculates; `pointer` is
+        // used only where it and the `N - 1` bytes after it were found to lie between them.
+        unsafe {
+            asm!(
+                "{end} = *(u32 *)({context} + 4)",
+                "{pointer} = *(u32 *)({context} + 0)",
+                "{offset} &= 0x3ff",
+                "{pointer} += {offset}",
+                "{offset} = {pointer}",
+                "{offset} += {n}",
+                "{inside} = 0",
+                "if {offset} > {end} goto 1f",
+                "{inside} = 1",
+                "1:",
+                context = in(reg) self.context.ctx,
+                offset = inout(reg) offset => _,
+                pointer = out(reg) pointer,
+                end = out(reg) _,
+                inside = out(reg) inside,
+                n = const N,
+                options(nostack, readonly),
+            );
+        }
+        (inside != 0).then_some(pointer)
+    }
+}
+
+impl Packet for Frame {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let pointer = self.bytes::<N>(offset)?;
+        // SAFETY: `bytes` checked that N bytes follow; bytes need no alignment.
+        Some(unsafe { pointer.cast::<[u8; N]>().read() })
+    }
+
+    #[inline(always)]
+    fn write<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) -> Option<()> {
+        let pointer = self.bytes::<N>(offset)?;
+        // SAFETY: `bytes` checked that N bytes follow; bytes need no alignment.
+        unsafe { pointer.cast::<[u8; N]>().write(bytes) };
+        Some(())
+    }
+
+    #[inline(always)]
+    fn interface(&self) -> u32 {
+        // SAFETY: the context is the one that the kernel called the program with.
+        unsafe { (*self.context.ctx).ingress_ifindex }
+    }
+
+    #[inline(always)]
+    fn route(
+        &self,
+        source: &Address,
+        destination: &Address,
+        protocol: u8,
+        length: u16,
+    ) -> Option<NextHop> {
+        // SAFETY: plain numbers, for which zero is a value.
+        let mut query: bpf_fib_lookup = unsafe { zeroed() };
+        query.l4_protocol = protocol;
+        query.ifindex = self.interface();
+        query.__bindgen_anon_1.tot_len = length;
+        let v4 = |a: &Address| u32::from_ne_bytes([a[12], a[13], a[14], a[15]]);
+        if *destination
+            == mapped([
+                destination[12],
+                destination[13],
+                destination[14],
+                destination[15],
+            ])
+        {
+            query.family = AF_INET;
+            query.__bindgen_anon_3.ipv4_src = v4(source);
+            query.__bindgen_anon_4.ipv4_dst = v4(destination);
+        } else {
+            let word = |a: &Address, at: usize| {
+                u32::from_ne_bytes([a[at], a[at + 1], a[at + 2], a[at + 3]])
+            };
+            let words = |a: &Address| [word(a, 0), word(a, 4), word(a, 8), word(a, 12)];
+            query.family = AF_INET6;
+            query.__bindgen_anon_3.ipv6_src = words(source);
+            query.__bindgen_anon_4.ipv6_dst = words(destination);
+        }
+        // SAFETY: the context is the kernel's, the query lives on the stack and its size is given.
+        let result = unsafe {
+            fib_lookup(
+                self.context.ctx.cast(),
+                &raw mut query,
+                size_of::<bpf_fib_lookup>() as i32,
+                0,
+            )
+        };
+        (result == i64::from(BPF_FIB_LKUP_RET_SUCCESS)).then_some(NextHop {
+            interface: query.ifindex,
+            destination_mac: query.dmac,
+            source_mac: query.smac,
+        })
+    }
+}

@@ -1,0 +1,77 @@
+//! `[daemon]`.
+
+use std::path::PathBuf;
+
+use super::keys::Section;
+use super::node::Table;
+use super::{ConfigError, values};
+use crate::model::{DaemonSettings, XdpMode};
+
+/// Bytes of a path that a Unix socket's address has room for.
+const SOCKET_PATH: usize = 107;
+/// Bytes of a path that the kernel takes.
+const PATH: usize = 4095;
+
+/// The settings, and where each interface's name stands.
+pub(super) fn read(root: &Table<'_>) -> Result<(DaemonSettings, Vec<(usize, usize)>), ConfigError> {
+    let table = root
+        .require("daemon", "a table [daemon]")?
+        .table(Section::Daemon)?;
+
+    const INTERFACES: &str = "an array of at least one interface name";
+    let list = table.require("interfaces", INTERFACES)?;
+    let nodes = list.array(INTERFACES)?;
+    if nodes.is_empty() {
+        return Err(list.not(INTERFACES));
+    }
+    let mut interfaces: Vec<String> = Vec::new();
+    let mut positions = Vec::new();
+    for node in &nodes {
+        let name = values::interface(node)?;
+        if let Some(first) = interfaces.iter().position(|other| *other == name) {
+            let found = format!("{}, also daemon.interfaces[{first}]", node.shown());
+            return Err(node.refuse(found, "each interface once"));
+        }
+        interfaces.push(name);
+        positions.push(node.position());
+    }
+
+    let settings = DaemonSettings {
+        interfaces,
+        xdp_mode: values::or(&table, "xdp_mode", XdpMode::Auto, |node| {
+            let modes = [
+                ("auto", XdpMode::Auto),
+                ("native", XdpMode::Native),
+                ("skb", XdpMode::Skb),
+            ];
+            values::choice(node, &modes, &[])
+        })?,
+        socket: values::or(
+            &table,
+            "socket",
+            PathBuf::from("/run/splitter/splitter.sock"),
+            |node| values::path(node, SOCKET_PATH),
+        )?,
+        state_dir: values::or(
+            &table,
+            "state_dir",
+            PathBuf::from("/var/lib/splitter"),
+            |node| values::path(node, PATH),
+        )?,
+        bpffs: values::or(
+            &table,
+            "bpffs",
+            PathBuf::from("/sys/fs/bpf/splitter"),
+            |node| values::path(node, PATH),
+        )?,
+        max_slots: values::or(&table, "max_slots", 1 << 20, |node| {
+            node.integer(64..=1 << 24, "a number from 64 to 16,777,216")
+        })?,
+        flow_records: values::or(&table, "flow_records", 1 << 20, |node| {
+            let expected = "a power of two from 1,024 to 67,108,864";
+            values::power_of_two(node, 1 << 10..=1 << 26, expected)
+        })?,
+        seed: values::or(&table, "seed", None, |node| values::seed(node).map(Some))?,
+    };
+    Ok((settings, positions))
+}

@@ -1,0 +1,242 @@
+//! `[[service]]`: one service, its versions and backends.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::across::Across;
+use super::keys::Section;
+use super::node::{Node, Table};
+use super::values::{self, Role};
+use super::{ConfigError, weights};
+use crate::model::{Affinity, Announce, Backend, Mode, Protocol, Service, Version};
+use crate::plan;
+
+/// Versions that a service may have.
+const VERSIONS: usize = 64;
+/// Backends that a service may have: their numbers have 16 bits.
+const BACKENDS: usize = 65_535;
+
+/// What a service's backends have to agree with.
+struct Front {
+    vip: IpAddr,
+    port: u16,
+    mode: Mode,
+}
+
+/// Reads a service and checks it against those before it.
+pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, ConfigError> {
+    let table = node.table(Section::Service)?;
+    let name_node = table.require("name", "the service's name")?;
+    let name = values::name(&name_node)?;
+    across.admit_name(&name, &name_node)?;
+
+    let vip_node = table.require("vip", "an IPv4 or IPv6 address")?;
+    let vip = values::address(&vip_node, Role::Vip)?;
+    let port_node = table.require("port", "a port from 1 to 65,535")?;
+    let port = values::port(&port_node)?;
+    let protocols = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];
+    let protocol = table.require("protocol", "\"tcp\" or \"udp\"")?;
+    let protocol = values::choice(&protocol, &protocols, &["quic"])?;
+    across.admit_front((vip, port, protocol), &port_node)?;
+
+    let modes = [("dsr", Mode::Dsr), ("nat", Mode::Nat)];
+    let mode = table.require("mode", "\"dsr\" or \"nat\"")?;
+    let mode = values::choice(&mode, &modes, &["ipip"])?;
+    let affinity = values::or(&table, "affinity", Affinity::Flow, |node| {
+        values::choice(
+            node,
+            &[("flow", Affinity::Flow), ("client", Affinity::Client)],
+            &[],
+        )
+    })?;
+    let announce_node = table.get("announce");
+    let announce = values::or(&table, "announce", Announce::None, |node| {
+        values::choice(
+            node,
+            &[("none", Announce::None), ("arp", Announce::Arp)],
+            &[],
+        )
+    })?;
+    across.admit_announce(vip, announce, announce_node.as_ref().unwrap_or(&vip_node))?;
+
+    let slots_node = table.get("slots");
+    let slots = values::or(&table, "slots", 16_384, |node| {
+        values::power_of_two(node, plan::SLOTS, "a power of two from 64 to 65,536")
+    })?;
+    across.admit_slots(slots, slots_node.as_ref().unwrap_or(&name_node))?;
+
+    let prepare = values::or(&table, "prepare", Duration::from_secs(3), |node| {
+        let bounds = Duration::from_millis(100)..=Duration::from_secs(6);
+        values::duration(node, bounds, "a time from 100ms to 6s, such as \"3s\"")
+    })?;
+    let drain_idle = match table.get("drain") {
+        None => IDLE,
+        Some(drain) => read_drain(&drain.table(Section::Drain)?)?,
+    };
+
+    let front = Front { vip, port, mode };
+    let mut seen = HashMap::new();
+    let mut versions: Vec<Version> = Vec::new();
+    let version_nodes = read_version_nodes(&table)?;
+    for node in &version_nodes {
+        let version = read_version(node, &front, &versions, &mut seen)?;
+        versions.push(version);
+    }
+    if mode == Mode::Nat {
+        across.admit_nat_backends(protocol, seen)?;
+    }
+
+    let names: Vec<&str> = versions
+        .iter()
+        .map(|version| version.name.as_str())
+        .collect();
+    let stable = read_stable(&table, &names)?;
+    let weights = weights::read(&table, &names, stable, slots)?;
+    for (index, version) in versions.iter().enumerate() {
+        if version.backends.is_empty() && weights.share(index).0 > 0 {
+            let backends = version_nodes[index].table(Section::Version)?;
+            let backends = backends.require("backends", "an array")?;
+            let expected = format!(
+                "at least one backend, since the version's weight is {} %",
+                weights.share(index)
+            );
+            return Err(backends.refuse("no backend", expected));
+        }
+    }
+    let stable = names[stable].to_owned();
+
+    Ok(Service {
+        name,
+        vip,
+        port,
+        protocol,
+        mode,
+        affinity,
+        announce,
+        slots,
+        stable,
+        prepare,
+        drain_idle,
+        versions,
+        weights,
+    })
+}
+
+const IDLE: Duration = Duration::from_secs(300);
+
+fn read_drain(drain: &Table<'_>) -> Result<Duration, ConfigError> {
+    values::or(drain, "idle", IDLE, |node| {
+        let bounds = Duration::from_secs(10)..=Duration::from_secs(24 * 3600);
+        values::duration(node, bounds, "a time from 10s to 24h, such as \"5m\"")
+    })
+}
+
+fn read_version_nodes<'a>(table: &Table<'a>) -> Result<Vec<Node<'a>>, ConfigError> {
+    const EXPECTED: &str = "1 to 64 tables [[service.version]]";
+    let list = table.require("version", EXPECTED)?;
+    let nodes = list.array(EXPECTED)?;
+    match nodes.len() {
+        0 => Err(list.not(EXPECTED)),
+        count if count > VERSIONS => Err(list.refuse(format!("{count} versions"), EXPECTED)),
+        _ => Ok(nodes),
+    }
+}
+
+/// Where backends of the service stand, by address and port.
+pub(super) type Seen<'a> = HashMap<(IpAddr, u16), Node<'a>>;
+
+fn read_version<'a>(
+    node: &Node<'a>,
+    front: &Front,
+    earlier: &[Version],
+    seen: &mut Seen<'a>,
+) -> Result<Version, ConfigError> {
+    let table = node.table(Section::Version)?;
+    let name_node = table.require("name", "the version's name")?;
+    let name = values::name(&name_node)?;
+    if earlier.iter().any(|version| version.name == name) {
+        let found = format!("{}, also the name of a version before", name_node.shown());
+        return Err(name_node.refuse(found, "a name that no other version of the service has"));
+    }
+    const EXPECTED: &str = "an array of backends, such as [{ address = \"10.0.0.11\" }]";
+    let list = table.require("backends", EXPECTED)?;
+    let mut backends = Vec::new();
+    for node in list.array(EXPECTED)? {
+        if seen.len() == BACKENDS {
+            return Err(node.refuse(
+                "one backend more than 65,535",
+                "at most 65,535 backends in a service",
+            ));
+        }
+        backends.push(read_backend(&node, front, seen)?);
+    }
+    Ok(Version { name, backends })
+}
+
+fn read_backend<'a>(
+    node: &Node<'a>,
+    front: &Front,
+    seen: &mut Seen<'a>,
+) -> Result<Backend, ConfigError> {
+    let table = node.table(Section::Backend)?;
+    let address_node = table.require("address", "the backend's address")?;
+    let address = values::address(&address_node, Role::Backend)?;
+    if address.is_ipv4() != front.vip.is_ipv4() {
+        let family = if front.vip.is_ipv4() { "IPv4" } else { "IPv6" };
+        let expected =
+            format!("an {family} address, as the VIP is: neither dsr nor nat crosses families");
+        return Err(address_node.not(expected));
+    }
+    let port_node = table.get("port");
+    if let (Mode::Dsr, Some(port)) = (front.mode, &port_node) {
+        let expected =
+            "no port: in dsr mode a backend gets the client's packet with the service's port";
+        return Err(port.not(expected));
+    }
+    let port = port_node.as_ref().map_or(Ok(front.port), values::port)?;
+    if address == front.vip && (front.mode == Mode::Dsr || port == front.port) {
+        let expected = match front.mode {
+            Mode::Dsr => "the backend's own address, by which its MAC address is found",
+            Mode::Nat => "another address or port: what is sent to the VIP comes back here",
+        };
+        return Err(address_node.refuse(
+            format!("{}, the VIP itself", address_node.shown()),
+            expected,
+        ));
+    }
+    if let Some(first) = seen.get(&(address, port)) {
+        let (line, _) = first.position();
+        let found = format!(
+            "{} port {port}, also {} (line {line})",
+            address_node.shown(),
+            first.path
+        );
+        return Err(address_node.refuse(found, "each backend once in a service"));
+    }
+    seen.insert((address, port), address_node);
+    let weight = values::or(&table, "weight", 1, |node| {
+        node.integer(1..=65_535, "a number from 1 to 65,535")
+    })?;
+    Ok(Backend {
+        address,
+        port,
+        weight,
+    })
+}
+
+/// The index of the version that is stable.
+fn read_stable(table: &Table<'_>, versions: &[&str]) -> Result<usize, ConfigError> {
+    let expected = format!("the name of a version: {}", weights::list(versions));
+    match table.get("stable") {
+        None if versions.len() == 1 => Ok(0),
+        None => Err(table.missing("stable", &expected)),
+        Some(node) => {
+            let name = node.string(&expected)?;
+            versions
+                .iter()
+                .position(|version| *version == name)
+                .ok_or_else(|| node.not(expected))
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A service in force.
+
+use splitter_common::abi::{Service as Row, SlotState, SlotWord, Stamps};
+
+use super::identity::{BackendId, key_name, key_of};
+use super::numbers::Numbers;
+use crate::dataplane::{Dataplane, DataplaneError};
+use crate::model::{Protocol, Seed, Service, Weights};
+use crate::plan::{self, Member, PlaceError, Placement, Share};
+use crate::transition::{Cell, SlotWrite, Timers, Wish};
+
+/// A service in force.
+#[derive(Clone, Debug)]
+pub(super) struct Live {
+    /// As configured.
+    pub(super) service: Service,
+    /// Index in `SERVICES`.
+    pub(super) index: u32,
+    /// As it stands in `SERVICES`.
+    pub(super) row: Row,
+    /// What its backend numbers stand for.
+    pub(super) numbers: Numbers,
+    /// Weights in force; none where they were lost and the slots go on as they are.
+    pub(super) weights: Option<Weights>,
+    /// What is wanted of each slot.
+    pub(super) wishes: Vec<Wish>,
+    /// Whether a slot may not be at rest, or not as wished.
+    pub(super) moving: bool,
+    /// When the baseline of the measured share is to be taken again, nanoseconds.
+    pub(super) rebase_at: Option<u64>,
+}
+
+/// `SERVICES`' times, from the configuration. What the file does not say follows from what it says:
+/// `T_pending` > `D` and `T_fin` ≥ `D` must hold.
+pub(super) fn write_times(row: &mut Row, service: &Service) {
+    const SECOND: u64 = 1_000_000_000;
+    row.prepare_ns = nanos(service.prepare);
+    row.record_ns = nanos(service.drain_idle);
+    row.pending_ns = (10 * SECOND).max(2 * row.prepare_ns);
+    row.fin_ns = (6 * SECOND).max(row.prepare_ns);
+    row.window = 32 * 1024;
+}
+
+fn nanos(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 4)
+}
+
+impl Live {
+    /// Its name in the state file.
+    pub(super) fn state_key(&self) -> String {
+        key_name(&key_of(&self.service))
+    }
+
+    pub(super) fn timers(&self) -> Timers {
+        Timers::of_idle(self.row.record_ns)
+    }
+
+    pub(super) fn slots(&self) -> u32 {
+        self.row.slot_mask + 1
+    }
+
+    pub(super) fn words<D: Dataplane>(
+        &self,
+        dataplane: &D,
+    ) -> Result<Vec<SlotWord>, DataplaneError> {
+        self.slot_indices().map(|at| dataplane.slot(at)).collect()
+    }
+
+    pub(super) fn stamps<D: Dataplane>(
+        &self,
+        dataplane: &D,
+    ) -> Result<Vec<Stamps>, DataplaneError> {
+        self.slot_indices().map(|at| dataplane.stamps(at)).collect()
+    }
+
+    fn slot_indices(&self) -> std::ops::Range<u32> {
+        self.row.first_slot..self.row.first_slot + self.slots()
+    }
+
+    /// Carries out one write of a round.
+    pub(super) fn carry_out<D: Dataplane>(
+        &self,
+        dataplane: &mut D,
+        write: &SlotWrite,
+    ) -> Result<(), DataplaneError> {
+        let slot = self.row.first_slot + write.slot;
+        for cell in write.cells() {
+            match cell {
+                Cell::Stamp(stamp, ns) => dataplane.set_stamp(slot, stamp, ns)?,
+                Cell::Word(word) => dataplane.set_slot(slot, word)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the slots are at rest where they are wanted.
+    pub(super) fn is_settled(&self, words: &[SlotWord]) -> bool {
+        words
+            .iter()
+            .zip(&self.wishes)
+            .all(|(word, wish)| word.state() == SlotState::Steady && word.base() == wish.owner)
+    }
+
+    /// The owner of every slot under `weights`.
+    pub(super) fn place(&self, weights: &Weights, seed: Seed) -> Result<Vec<u16>, PlaceFailure> {
+        let shares: Vec<Share<'_>> = self
+            .service
+            .versions
+            .iter()
+            .zip(weights.shares())
+            .map(|(version, share)| Share {
+                version: &version.name,
+                basis_points: share.0,
+                members: version
+                    .backends
+                    .iter()
+                    .filter_map(|backend| {
+                        let id = BackendId::of(backend);
+                        Some(Member {
+                            identity: (id.address, id.port),
+                            weight: backend.weight,
+                            number: self.numbers.of(&id)?,
+                        })
+                    })
+                    .collect(),
+            })
+            .collect();
+        match plan::place(self.slots(), seed, &shares)? {
+            Placement::Assigned(owners) => Ok(owners),
+            Placement::AllWeightsZero => Err(PlaceFailure::Nowhere),
+            Placement::NoBackend { version } => Err(PlaceFailure::NoBackend(version)),
+        }
+    }
+
+    /// New flows shall go to `owners`.
+    pub(super) fn wish(&mut self, owners: &[u16], at_once: bool) {
+        self.wishes = owners
+            .iter()
+            .map(|owner| Wish {
+                owner: *owner,
+                at_once,
+            })
+            .collect();
+        self.moving = true;
+    }
+
+    /// Whether changes reach new flows at once by nature.
+    pub(super) fn is_udp(&self) -> bool {
+        self.service.protocol == Protocol::Udp
+    }
+}
+
+/// Why there is no owner for every slot.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PlaceFailure {
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error("all weights are 0: new flows would go nowhere")]
+    Nowhere,
+    #[error("version \"{0}\" has a weight but no backend that could take flows")]
+    NoBackend(String),
+}

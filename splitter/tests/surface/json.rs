@@ -1,0 +1,69 @@
+//! What programs see: the API's own types.
+
+use std::fmt::Debug;
+
+use serde::de::DeserializeOwned;
+use splitter::api::types::{
+    ChangeView, ErrorView, ExplainView, FlowList, ServiceList, ServiceView, SetWeights, StatsView,
+};
+
+use super::fake::Fake;
+use super::process::{run, run_at};
+use super::views;
+
+fn parsed<T: DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+fn same<T: DeserializeOwned + PartialEq + Debug>(fake: &Fake, line: &str, expected: &T) {
+    let words: Vec<&str> = line.split(' ').collect();
+    let text = run_at(&fake.socket(), &words).ok();
+    assert_eq!(parsed::<T>(&text), *expected, "{line}");
+}
+
+#[test]
+fn json_is_the_view_that_the_daemon_sent() {
+    let fake = Fake::start();
+    let client = "2001:db8::7".parse().unwrap();
+    let set = SetWeights {
+        weights: [("blue".into(), 50.0), ("green".into(), 50.0)].into(),
+        now: true,
+        dry_run: true,
+    };
+    same::<ServiceList>(&fake, "get services -o json", &views::services());
+    same::<ServiceView>(&fake, "get service web -o json", &views::web());
+    same::<ServiceView>(&fake, "-o json get service dns", &views::dns());
+    same::<ChangeView>(
+        &fake,
+        "weight web green=50 blue=50 --now --dry-run -o json",
+        &views::change("web", &set),
+    );
+    same::<ExplainView>(
+        &fake,
+        "explain web --client [2001:db8::7]:5 --output=json",
+        &views::explain("web", client, Some(5)),
+    );
+    same::<FlowList>(
+        &fake,
+        "flows web --limit 3 -o json",
+        &views::flows("web", 3),
+    );
+    same::<StatsView>(&fake, "stats -o json", &views::stats());
+}
+
+#[test]
+fn errors_are_json_too_where_json_is_asked_for() {
+    let fake = Fake::start();
+    let ran = run_at(&fake.socket(), &["get", "service", "nope", "-o", "json"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
+    let view: ErrorView = parsed(&ran.stderr);
+    assert_eq!(
+        view.error,
+        "there is no service `nope`; there are: web, dns"
+    );
+
+    let ran = run(&["stats", "-o", "json", "--socket", "/nowhere/splitter.sock"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), ""));
+    let view: ErrorView = parsed(&ran.stderr);
+    assert!(view.error.contains("/nowhere/splitter.sock"), "{view:?}");
+}

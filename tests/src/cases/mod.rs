@@ -1,0 +1,18 @@
+//! Packet cases as data: each named case of `tests/data/cases/*.toml` runs through the steering code on the host and,
+//! by `BPF_PROG_TEST_RUN`, through the loaded object in the kernel.
+//!
+//! * [`spec`]: what a case file says, and its instances (family × protocol × mode).
+//! * [`cast`]: the named addresses and MACs that cases speak of.
+//! * [`craft`]: bytes of a frame from its fields, checksums computed by `etherparse`.
+//! * [`world`]: the contents of the tables in which a case runs.
+//! * [`memory`]: tables, frames and leaving frames in memory, for the host.
+//! * [`kernel`]: the object loaded in the kernel, in a namespace of its own.
+//! * [`check`]: runs an instance in either place and says what differs from what was expected.
+
+pub mod cast;
+pub mod check;
+pub mod craft;
+pub mod kernel;
+pub mod memory;
+pub mod spec;
+pub mod world;

@@ -1,0 +1,230 @@
+//! The contents of the tables in which a case runs.
+
+use super::cast::{ELSEWHERE, Family, INGRESS, mac};
+use super::spec::{BackendChange, Instance, Protocol, Slot, Way};
+use anyhow::{Context, Result, bail};
+use splitter_common::abi::{
+    Address, Affinity, Backend, FlowSet, Interface, Mode, Reply, ReplyKey, Service, ServiceKey,
+    Settings, SlotState, SlotWord, Stamps, Vip,
+};
+use splitter_common::datapath::tables::NextHop;
+use std::collections::BTreeMap;
+
+/// Nanoseconds in a second.
+pub const SECOND: u64 = 1_000_000_000;
+/// Slots of each service: few, as all of a case's slots are alike.
+pub const SLOTS: u32 = 4;
+/// Backends of each service.
+pub const BACKENDS: u32 = 4;
+/// The port of every backend in `nat` mode.
+pub const BACKEND_PORT: u16 = 8080;
+
+/// Everything that the steering code can look up.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// Host-wide values.
+    pub settings: Settings,
+    /// VIPs.
+    pub vips: Vec<(Address, Vip)>,
+    /// Keys of services.
+    pub keys: Vec<(ServiceKey, u32)>,
+    /// Services.
+    pub services: Vec<Service>,
+    /// Slot words.
+    pub slots: Vec<SlotWord>,
+    /// Stamps, index for index with `slots`.
+    pub stamps: Vec<Stamps>,
+    /// Backends.
+    pub backends: Vec<Backend>,
+    /// The flow table.
+    pub flows: Vec<FlowSet>,
+    /// What the sources of replies become.
+    pub replies: Vec<(ReplyKey, Reply)>,
+    /// Addresses of this host.
+    pub own: Vec<Address>,
+    /// Interfaces that carry the program.
+    pub interfaces: Vec<(u32, Interface)>,
+    /// Destinations whose next hop the kernel knows.
+    pub routes: Vec<(Address, NextHop)>,
+}
+
+impl World {
+    /// A world without services; `flow_sets` is a power of two.
+    pub fn empty(flow_sets: u32) -> Result<Self> {
+        let mut world = Self {
+            settings: Settings {
+                hash_key: [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908],
+                flow_set_mask: flow_sets - 1,
+                handshake_mask: 15,
+            },
+            vips: Vec::new(),
+            keys: Vec::new(),
+            services: Vec::new(),
+            slots: Vec::new(),
+            stamps: Vec::new(),
+            backends: Vec::new(),
+            flows: vec![FlowSet::default(); flow_sets as usize],
+            replies: Vec::new(),
+            own: Vec::new(),
+            interfaces: Vec::new(),
+            routes: Vec::new(),
+        };
+        for (index, name) in [(INGRESS, "own"), (ELSEWHERE, "own7")] {
+            let interface = Interface {
+                mac: mac(name)?,
+                ..Default::default()
+            };
+            world.interfaces.push((index, interface));
+        }
+        for family in [Family::V4, Family::V6] {
+            world.own.push(family.address("host")?);
+            let hop = NextHop {
+                interface: ELSEWHERE,
+                destination_mac: mac("router")?,
+                source_mac: mac("exit")?,
+            };
+            world.routes.push((family.address("client")?, hop));
+            for (name, announce) in [("vip", 1), ("quiet", 0)] {
+                world.vips.push((family.address(name)?, Vip { announce }));
+            }
+        }
+        Ok(world)
+    }
+
+    /// The world of an instance: one service on `vip`, port 80, and its four backends.
+    pub fn of(instance: &Instance, now: u64) -> Result<Self> {
+        let mut world = Self::empty(1)?;
+        let case = &instance.case;
+        world.add_service(instance.family, instance.protocol, instance.way, "vip:80")?;
+        let (word, stamps) = slot(&case.slot, now)?;
+        world.slots.fill(word);
+        world.stamps.fill(stamps);
+        for (number, change) in &case.backends {
+            let backend = world
+                .backends
+                .get_mut(number.parse::<usize>()?)
+                .with_context(|| format!("no backend {number}"))?;
+            apply(backend, change);
+        }
+        Ok(world)
+    }
+
+    /// Adds a service with its slots at rest on its backend 0, its backends and their replies.
+    pub fn add_service(
+        &mut self,
+        family: Family,
+        protocol: Protocol,
+        way: Way,
+        at: &str,
+    ) -> Result<()> {
+        let (vip, port) = family.socket(at)?;
+        let protocol = match protocol {
+            Protocol::Tcp => 6,
+            Protocol::Udp => 17,
+        };
+        let key = ServiceKey {
+            vip,
+            port,
+            protocol,
+            reserved: 0,
+        };
+        self.keys.push((key, u32::try_from(self.services.len())?));
+        self.services.push(Service {
+            vip,
+            prepare_ns: 3 * SECOND,
+            record_ns: 300 * SECOND,
+            pending_ns: 10 * SECOND,
+            fin_ns: 6 * SECOND,
+            window: 32 << 10,
+            first_slot: u32::try_from(self.slots.len())?,
+            slot_mask: SLOTS - 1,
+            first_backend: u32::try_from(self.backends.len())?,
+            backend_count: BACKENDS,
+            port,
+            protocol,
+            mode: if way == Way::Dsr { Mode::Dsr } else { Mode::Nat } as u8,
+            affinity: Affinity::Flow as u8,
+            in_use: 1,
+            reserved: [0; 6],
+        });
+        for _ in 0..SLOTS {
+            self.slots.push(SlotWord::steady(0));
+            self.stamps.push(Stamps::default());
+        }
+        for number in 0..BACKENDS {
+            let backend = backend(family, way, number)?;
+            if way != Way::Dsr {
+                let key = ReplyKey {
+                    address: backend.address,
+                    port: backend.port,
+                    protocol,
+                    reserved: 0,
+                };
+                let reply = Reply {
+                    vip,
+                    port,
+                    reserved: 0,
+                };
+                self.replies.push((key, reply));
+            }
+            self.backends.push(backend);
+        }
+        Ok(())
+    }
+}
+
+/// Backend `number`: the odd ones are reached through another interface than the one that frames come in on.
+fn backend(family: Family, way: Way, number: u32) -> Result<Backend> {
+    let name = format!("b{number}");
+    let (interface, source) = if number % 2 == 0 {
+        (INGRESS, "own")
+    } else {
+        (ELSEWHERE, "own7")
+    };
+    let local = way == Way::Local;
+    Ok(Backend {
+        address: family.address(&name)?,
+        interface: if local { 0 } else { interface },
+        flags: Backend::ALIVE | if local { Backend::LOCAL } else { 0 },
+        destination_mac: if local { [0; 6] } else { mac(&name)? },
+        source_mac: if local { [0; 6] } else { mac(source)? },
+        port: if way == Way::Dsr { 0 } else { BACKEND_PORT },
+        mtu: 1500,
+        reserved: [0; 6],
+    })
+}
+
+fn apply(backend: &mut Backend, change: &BackendChange) {
+    match change.alive {
+        Some(true) => backend.flags |= Backend::ALIVE,
+        Some(false) => backend.flags &= !Backend::ALIVE,
+        None => {}
+    }
+    backend.interface = change.interface.unwrap_or(backend.interface);
+    backend.port = change.port.unwrap_or(backend.port);
+}
+
+/// Word and stamps of a slot; a stamp that is not given is one second after boot, long before `now`.
+fn slot(slot: &Slot, now: u64) -> Result<(SlotWord, Stamps)> {
+    let state = match slot.state.as_deref() {
+        None | Some("steady") => SlotState::Steady,
+        Some("track") => SlotState::Track,
+        Some("residue") => SlotState::Residue,
+        Some("handover") => SlotState::Handover,
+        Some(other) => bail!("no slot state is called {other:?}"),
+    };
+    let at = |age: Option<u64>| age.map_or(SECOND, |age| now - age * SECOND);
+    let stamps = Stamps {
+        unlogged: at(slot.unlogged),
+        bare_syn: at(slot.bare_syn),
+        foreign: at(slot.foreign),
+        reserved: 0,
+    };
+    let word = SlotWord::new(state, slot.base, slot.current.unwrap_or(slot.base));
+    Ok((word, stamps))
+}
+
+/// A table by key, for look-ups in memory.
+pub fn by_key<K: Ord + Clone, V: Clone>(entries: &[(K, V)]) -> BTreeMap<K, V> {
+    entries.iter().cloned().collect()
+}

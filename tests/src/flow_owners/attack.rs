@@ -1,0 +1,65 @@
+//! Spoofers: floods of SYNs and ACKs from random 5-tuples, and blind shots at live ones.
+
+use super::clients::KEYS;
+use super::world::{Event, S, World};
+use splitter_common::datapath::transition::{Rules, Segment};
+
+const SYNS: u8 = 0;
+const ACKS: u8 = 1;
+const BOTH: u8 = 2;
+const BLIND: u8 = 3;
+
+impl<R: Rules> World<R> {
+    pub(super) fn attack(&self) {
+        let kind = self.random.pick(&[SYNS, ACKS, BOTH, BLIND, BLIND]);
+        for _ in 0..self.random.pick(&[60, 150, 400]) {
+            self.after(self.random.below(15 * S), Event::Evil(kind));
+        }
+        self.after(10 * S + self.random.below(50 * S), Event::Attack);
+    }
+
+    pub(super) fn evil(&self, kind: u8) {
+        let anyone = KEYS + self.random.below(1_000_000);
+        let sequence = self.random.bits() as u32;
+        match kind {
+            SYNS => {
+                _ = self.send(anyone, Segment::Syn, sequence);
+            }
+            ACKS => {
+                _ = self.send(anyone, Segment::Bare, sequence);
+            }
+            BOTH => {
+                _ = self.send(anyone, Segment::Syn, sequence);
+                _ = self.send(anyone, Segment::Bare, sequence.wrapping_add(1));
+            }
+            _ => self.blind(sequence),
+        }
+    }
+
+    /// At a 5-tuple in use, with a guessed sequence number.
+    fn blind(&self, sequence: u32) {
+        let live: Vec<usize> = self.live.borrow().iter().flatten().copied().collect();
+        if live.is_empty() {
+            return;
+        }
+        let id = self.random.pick(&live);
+        let key = self.flows.borrow()[id].key;
+        let segment = self.random.pick(&[
+            Segment::Syn,
+            Segment::Syn,
+            Segment::Syn,
+            Segment::Fin,
+            Segment::Reset,
+            Segment::Bare,
+            Segment::Payload,
+        ]);
+        if segment == Segment::Syn {
+            let now = self.now.get();
+            self.other_syns.borrow_mut()[key as usize].push((now, sequence));
+        } else {
+            self.watch_pairs(key, sequence);
+            self.flows.borrow_mut()[id].crossed |= segment == Segment::Payload;
+        }
+        _ = self.send(key, segment, sequence);
+    }
+}

@@ -1,0 +1,39 @@
+//! A model of flows and owners: random schedules of clients, spoofers, backends and a daemon that is killed between
+//! any two of its writes, driven through the real `choose` and the real steps of `splitter::transition`.
+//!
+//! The tables are in memory, and every access that a packet makes may first let other packets run to their end and
+//! the daemon write a cell: so a run that loaded a slot's word acts on it while the world has moved on. The daemon
+//! keeps the one rule that bounds this: it does not write a word while a run that read an older one is under way.
+//!
+//! The oracle knows what a load balancer cannot: which backend's SYN-ACK the client accepted. From then on every
+//! packet of the flow that follows the last one within `T_idle` must reach that backend (`Pcc`), the handshake's own
+//! packets too (`Birth`), and no backend may be called drained while such a flow is on it (`Drain`).
+//!
+//! * [`tables`](self): memory with a hook before each access, and the watch over evictions.
+//! * `clients`: flows and what they expect. `attack`: what spoofers send. `daemon`: rounds, kills, deaths, drains.
+//! * `checks`: the invariants I1 to I5.
+//! * [`Mutant`]: the algorithm with one rule left out, to show that the model sees it.
+
+mod attack;
+mod checks;
+mod clients;
+mod daemon;
+mod mutants;
+mod random;
+mod tables;
+mod world;
+
+pub use mutants::Mutant;
+pub use world::{Report, Violation};
+
+use splitter_common::datapath::transition::Sound;
+
+/// Runs the schedule of a seed with the sound rules.
+pub fn run(seed: u64) -> Report {
+    world::World::<Sound>::new(seed, None).run()
+}
+
+/// Runs the schedule of a seed with one rule left out.
+pub fn run_mutant(seed: u64, mutant: Mutant) -> Report {
+    mutants::run(seed, mutant)
+}

@@ -1,0 +1,425 @@
+//! The world: time, what happens next, memory, and who is where.
+
+use super::clients::{Flow, KEYS};
+use super::daemon::Daemon;
+use super::mutants::Mutant;
+use super::random::{Random, mix};
+use super::tables::Port;
+use splitter_common::abi::{Backend, Counter, Service, Settings, SlotWord, Stamps};
+use splitter_common::datapath::transition::{Arrival, Rules, Segment, choose_by};
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::marker::PhantomData;
+
+pub(super) const S: u64 = 1_000_000_000;
+pub(super) const MS: u64 = 1_000_000;
+/// Slots.
+pub(super) const NS: usize = 4;
+/// Backends.
+pub(super) const NB: usize = 4;
+/// Index of backend 0 in `BACKENDS`.
+pub(super) const FIRST_BACKEND: u32 = 70;
+pub(super) const T_IDLE: u64 = 30 * S;
+pub(super) const PREPARE: u64 = 5 * S;
+/// When clocks start: an uptime, so that a stamp of 0 is long past.
+const START: u64 = 100_000 * S;
+const LENGTH: u64 = 160 * S;
+const KEPT_NOTES: usize = 40;
+
+/// What went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Violation {
+    /// P1: a packet of an established flow reached another backend than the flow's.
+    Pcc,
+    /// A packet of a handshake reached another backend than the one that answered.
+    Birth,
+    /// I5: a backend was called drained with a flow under the promise on it.
+    Drain,
+    /// I1: a look-up for a flow under the promise would not find its backend.
+    Lookup,
+    /// I2: a slot at rest has a live record of a backend other than its owner.
+    StaleRecord,
+    /// I3: `base` changed otherwise than by a hand-over with `unlogged` old, or on death.
+    BaseMoved,
+    /// I4: a live record was overwritten by another flow's packet.
+    Evicted,
+    /// A set has more pending or learned records than its quota.
+    Quota,
+    /// A transition did not come to rest although nothing held it.
+    Unsettled,
+}
+
+/// What became of a schedule.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The first violation, with the events before it, oldest first.
+    pub violation: Option<(Violation, Vec<String>)>,
+    /// Packets that went through `choose`.
+    pub packets: u64,
+    /// Flows that were established.
+    pub established: u64,
+    /// Packets that ran while another packet was being worked on.
+    pub nested: u64,
+    /// SYNs dropped in a hand-over.
+    pub handover_drops: u64,
+    /// Packets dropped because their flow set was locked.
+    pub busy_drops: u64,
+    /// Hand-overs of a slot that went through.
+    pub handovers: u64,
+    /// Kills of the daemon.
+    pub kills: u64,
+    /// Backends drained and stopped, whose numbers were used again.
+    pub reused: u64,
+    /// Flows lost within the documented limits: silent for too long, a SYN of another connection in the handshake,
+    /// a spoofed pair of SYN and ACK, a handshake under way at a change with `--now`.
+    pub limits: u64,
+}
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Event {
+    Start,
+    Syn(usize, u8),
+    Copy(usize),
+    SynAck(usize, u16),
+    Data(usize),
+    HalfClosed(usize),
+    Gone(usize),
+    Attack,
+    Evil(u8),
+    Change,
+    Tick,
+    Poke,
+    Restart,
+    Die,
+    Notice(u16),
+}
+
+/// A packet that is being worked on.
+pub(super) struct Run {
+    pub(super) slot: usize,
+    pub(super) tag: u64,
+    /// Version of the slot's word that it read.
+    pub(super) read: Option<u32>,
+}
+
+/// For the story of a failure.
+#[derive(Clone, Copy)]
+pub(super) enum Note {
+    Packet(u64, Segment, u32, Result<u16, Counter>),
+    Wrote(usize, SlotWord),
+    Did(Event),
+    Killed,
+    Drained(u16),
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Note::Packet(key, segment, sequence, result) => write!(
+                f,
+                "{segment:?} of key {key} (slot {}), sequence {sequence}: {result:?}",
+                slot_of(*key)
+            ),
+            Note::Wrote(slot, word) => write!(
+                f,
+                "slot {slot} is {:?}, base {}, current {}",
+                word.state(),
+                word.base(),
+                word.current()
+            ),
+            Note::Did(event) => write!(f, "{event:?}"),
+            Note::Killed => write!(f, "the daemon is killed"),
+            Note::Drained(backend) => write!(f, "backend {backend} is called drained"),
+        }
+    }
+}
+
+pub(super) struct World<R: Rules> {
+    pub(super) random: Random,
+    pub(super) now: Cell<u64>,
+    heap: RefCell<BinaryHeap<Reverse<(u64, u64, Event)>>>,
+    order: Cell<u64>,
+    pub(super) winding_down: Cell<bool>,
+    // Memory.
+    pub(super) words: [Cell<SlotWord>; NS],
+    pub(super) versions: [Cell<u32>; NS],
+    pub(super) stamps: [[Cell<u64>; 3]; NS],
+    pub(super) table: Vec<Cell<u64>>,
+    pub(super) settings: Settings,
+    pub(super) service: Service,
+    /// What a dead backend's entry looks like, and a live one's.
+    pub(super) backends: [Backend; 2],
+    /// The `ALIVE` flags.
+    pub(super) alive: [Cell<bool>; NB],
+    // The truth.
+    pub(super) up: [Cell<bool>; NB],
+    pub(super) generation: [Cell<u32>; NB],
+    pub(super) flows: RefCell<Vec<Flow>>,
+    pub(super) live: RefCell<[Option<usize>; KEYS as usize]>,
+    /// When a SYN of another connection came by, by key: time and sequence number.
+    pub(super) other_syns: RefCell<Vec<Vec<(u64, u32)>>>,
+    /// When a change with `--now` lifted the freeze, by slot.
+    pub(super) lifted: [RefCell<Vec<u64>>; NS],
+    pub(super) runs: RefCell<Vec<Run>>,
+    pub(super) daemon: RefCell<Daemon>,
+    pub(super) mutant: Option<Mutant>,
+    pub(super) report: RefCell<Report>,
+    notes: RefCell<VecDeque<(u64, usize, Note)>>,
+    rules: PhantomData<R>,
+}
+
+impl<R: Rules> World<R> {
+    pub(super) fn new(seed: u64, mutant: Option<Mutant>) -> Self {
+        let random = Random::new(seed);
+        let sets = random.pick(&[2_u32, 4, 4, 8, 16]);
+        Self {
+            now: Cell::new(START),
+            heap: RefCell::default(),
+            order: Cell::new(0),
+            winding_down: Cell::new(false),
+            words: std::array::from_fn(|_| Cell::new(SlotWord::steady(0))),
+            versions: std::array::from_fn(|_| Cell::new(0)),
+            stamps: std::array::from_fn(|_| std::array::from_fn(|_| Cell::new(0))),
+            table: (0..8 * sets).map(|_| Cell::new(0)).collect(),
+            settings: Settings {
+                flow_set_mask: sets - 1,
+                ..Settings::default()
+            },
+            service: Service {
+                prepare_ns: PREPARE,
+                record_ns: T_IDLE,
+                pending_ns: 10 * S,
+                fin_ns: 6 * S,
+                window: 1 << 15,
+                slot_mask: NS as u32 - 1,
+                first_backend: FIRST_BACKEND,
+                backend_count: NB as u32,
+                ..Service::default()
+            },
+            backends: [0, Backend::ALIVE].map(|flags| Backend {
+                flags,
+                ..Backend::default()
+            }),
+            alive: std::array::from_fn(|_| Cell::new(true)),
+            up: std::array::from_fn(|_| Cell::new(true)),
+            generation: std::array::from_fn(|_| Cell::new(0)),
+            flows: RefCell::default(),
+            live: RefCell::new([None; KEYS as usize]),
+            other_syns: RefCell::new(vec![Vec::new(); KEYS as usize]),
+            lifted: std::array::from_fn(|_| RefCell::default()),
+            runs: RefCell::default(),
+            daemon: RefCell::default(),
+            mutant,
+            report: RefCell::default(),
+            notes: RefCell::default(),
+            rules: PhantomData,
+            random,
+        }
+    }
+
+    pub(super) fn run(self) -> Report {
+        for _ in 0..40 {
+            self.after(self.random.below(20 * S), Event::Start);
+        }
+        self.after(S, Event::Tick);
+        self.after(5 * S + self.random.below(20 * S), Event::Change);
+        self.after(5 * S + self.random.below(40 * S), Event::Attack);
+        self.after(40 * S + self.random.below(160 * S), Event::Die);
+        while self.failed().is_none() && self.now.get() < START + LENGTH {
+            let Some(Reverse((at, _, event))) = self.heap.borrow_mut().pop() else {
+                break;
+            };
+            self.now.set(at.max(self.now.get()));
+            self.happen(event);
+            self.check_quick();
+        }
+        if self.failed().is_none() {
+            self.wind_down();
+        }
+        self.report.into_inner()
+    }
+
+    /// All flows end; the daemon alone goes on: every slot must come to rest with the owner that is wanted.
+    fn wind_down(&self) {
+        self.winding_down.set(true);
+        self.live.borrow_mut().fill(None);
+        self.restart();
+        let end = self.now.get() + 2 * (T_IDLE + 2 * S) + 20 * S;
+        while self.failed().is_none() && self.now.get() < end {
+            let Some(Reverse((at, _, event))) = self.heap.borrow_mut().pop() else {
+                break;
+            };
+            self.now.set(at.max(self.now.get()));
+            if matches!(event, Event::Tick | Event::Poke | Event::Notice(_)) {
+                self.happen(event);
+            }
+        }
+        let settled = (0..NS).all(|slot| {
+            let owner = self.daemon.borrow().wishes[slot].owner;
+            self.words[slot].get() == SlotWord::steady(owner)
+        });
+        if !settled {
+            self.fail(Violation::Unsettled);
+        }
+    }
+
+    pub(super) fn after(&self, delay: u64, event: Event) {
+        self.order.set(self.order.get() + 1);
+        let entry = (self.now.get() + delay, self.order.get(), event);
+        self.heap.borrow_mut().push(Reverse(entry));
+    }
+
+    fn happen(&self, event: Event) {
+        if !matches!(event, Event::Poke | Event::Tick | Event::Evil(_)) {
+            self.note(Note::Did(event));
+        }
+        match event {
+            Event::Start => self.start(),
+            Event::Syn(flow, attempt) => self.syn(flow, attempt),
+            Event::Copy(flow) => self.deliver_syn(flow),
+            Event::SynAck(flow, backend) => self.syn_ack(flow, backend),
+            Event::Data(flow) => self.data(flow, Segment::Payload),
+            Event::HalfClosed(flow) => self.half_closed(flow),
+            Event::Gone(flow) => self.gone(flow),
+            Event::Attack => self.attack(),
+            Event::Evil(kind) => self.evil(kind),
+            Event::Change => self.change(),
+            Event::Tick => self.tick(),
+            Event::Poke => self.poke_again(),
+            Event::Restart => self.restart(),
+            Event::Die => self.die(),
+            Event::Notice(backend) => self.notice(backend),
+        }
+    }
+
+    /// Between two accesses of a packet: others run to their end, or the daemon does a thing.
+    pub(super) fn between_accesses(&self) {
+        if self.runs.borrow().len() > 3 || self.failed().is_some() {
+            return;
+        }
+        match self.random.below(24) {
+            0 => self.nested_packet(),
+            1 | 2 => self.poke(),
+            _ => {}
+        }
+    }
+
+    /// What is due in the next 200 ms and is a packet may as well come now.
+    fn nested_packet(&self) {
+        let next = self.heap.borrow_mut().pop();
+        let Some(Reverse((at, order, event))) = next else {
+            return;
+        };
+        let packet = matches!(
+            event,
+            Event::Syn(..) | Event::Copy(_) | Event::SynAck(..) | Event::Data(_) | Event::Evil(_)
+        );
+        if packet && at <= self.now.get() + 200 * MS {
+            self.report.borrow_mut().nested += 1;
+            self.happen(event);
+        } else {
+            self.heap.borrow_mut().push(Reverse((at, order, event)));
+        }
+    }
+
+    /// The clock of the packet path ticks every 4 ms.
+    pub(super) fn coarse_now(&self) -> u64 {
+        self.now.get() / (4 * MS) * (4 * MS)
+    }
+
+    /// A packet goes through the real code.
+    pub(super) fn send(&self, key: u64, segment: Segment, sequence: u32) -> Result<u16, Counter> {
+        let arrival = Arrival {
+            flow_hash: hash_of(key),
+            slot: slot_of(key) as u32,
+            segment,
+            sequence,
+        };
+        self.runs.borrow_mut().push(Run {
+            slot: slot_of(key),
+            tag: splitter_common::datapath::flow_table::tag_of(arrival.flow_hash),
+            read: None,
+        });
+        let port = Port {
+            world: self,
+            hooked: true,
+        };
+        let result = choose_by::<R, _>(&port, &self.service, &arrival);
+        self.runs.borrow_mut().pop();
+        let mut report = self.report.borrow_mut();
+        report.packets += 1;
+        report.handover_drops += u64::from(result == Err(Counter::DropHandover));
+        report.busy_drops += u64::from(result == Err(Counter::DropBusy));
+        drop(report);
+        if key < KEYS {
+            self.note(Note::Packet(key, segment, sequence, result));
+        }
+        result
+    }
+
+    pub(super) fn stamps_of(&self, slot: usize) -> Stamps {
+        let [unlogged, bare_syn, foreign] = &self.stamps[slot];
+        Stamps {
+            unlogged: unlogged.get(),
+            bare_syn: bare_syn.get(),
+            foreign: foreign.get(),
+            reserved: 0,
+        }
+    }
+
+    pub(super) fn note(&self, note: Note) {
+        let mut notes = self.notes.borrow_mut();
+        if notes.len() == KEPT_NOTES {
+            notes.pop_front();
+        }
+        notes.push_back((self.now.get(), self.runs.borrow().len(), note));
+    }
+
+    pub(super) fn failed(&self) -> Option<Violation> {
+        self.report.borrow().violation.as_ref().map(|found| found.0)
+    }
+
+    pub(super) fn fail(&self, violation: Violation) {
+        if self.failed().is_some() {
+            return;
+        }
+        let mut story: Vec<String> = self
+            .notes
+            .borrow()
+            .iter()
+            .map(|(at, depth, note)| {
+                let seconds = (at - START) as f64 / 1e9;
+                format!("{seconds:9.3} {:depth$}{note}", "")
+            })
+            .collect();
+        for slot in 0..NS {
+            let word = self.words[slot].get();
+            story.push(format!(
+                "slot {slot}: {:?} base {} current {} {:?}",
+                word.state(),
+                word.base(),
+                word.current(),
+                self.stamps_of(slot)
+            ));
+        }
+        self.report.borrow_mut().violation = Some((violation, story));
+    }
+
+    /// An invariant of the structure: mutants must be caught by what they do to flows, not by these.
+    pub(super) fn structural(&self, violation: Violation) {
+        if self.mutant.is_none() {
+            self.fail(violation);
+        }
+    }
+}
+
+/// The slot lies in the low bits, so that a record tells its slot.
+pub(super) fn hash_of(key: u64) -> u64 {
+    mix(key.wrapping_add(0x1234_5678)) & !(NS as u64 - 1) | key % NS as u64
+}
+
+pub(super) fn slot_of(key: u64) -> usize {
+    (key % NS as u64) as usize
+}
