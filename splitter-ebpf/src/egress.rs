@@ -46,13 +46,7 @@ impl Leaving {
     fn store<const N: usize>(&mut self, offset: usize, bytes: &[u8; N]) -> Option<()> {
         // SAFETY: the kernel's own context, and N readable bytes; the helper checks the offset.
         let result = unsafe {
-            bpf_skb_store_bytes(
-                self.skb,
-                offset as u32,
-                bytes.as_ptr().cast(),
-                N as u32,
-                0,
-            )
+            bpf_skb_store_bytes(self.skb, offset as u32, bytes.as_ptr().cast(), N as u32, 0)
         };
         (result == 0).then_some(())
     }
@@ -60,7 +54,12 @@ impl Leaving {
     /// Corrects a transport checksum for `from` having become `to`; `flags` say what these are.
     #[inline(always)]
     fn l4(&mut self, checksum: usize, udp: bool, from: u64, to: u64, flags: u64) -> Option<()> {
-        let flags = flags | if udp { u64::from(BPF_F_MARK_MANGLED_0) } else { 0 };
+        let flags = flags
+            | if udp {
+                u64::from(BPF_F_MARK_MANGLED_0)
+            } else {
+                0
+            };
         // SAFETY: the kernel's own context; the helper checks the offset and the flags.
         let result = unsafe { bpf_l4_csum_replace(self.skb, checksum as u32, from, to, flags) };
         (result == 0).then_some(())

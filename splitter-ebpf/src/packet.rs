@@ -69,6 +69,63 @@ impl Frame {
     }
 }
 
+/// Bytes on the stack, aligned as the verifier asks of accesses by words there.
+#[repr(align(8))]
+struct Words<const N: usize>([u8; N]);
+
+/// Copies `N` bytes, at most 40, by words.
+///
+/// In assembly, because packets are not aligned: LLVM would copy bytes, keep each in a register, and spill each to
+/// eight bytes of stack. The verifier allows it for packets on processors that do (x86-64 does).
+///
+/// # Safety
+///
+/// `N` bytes must be readable at `from` and writable at `to`, and one of them must be of a [`Words`].
+#[inline(always)]
+unsafe fn copy<const N: usize>(from: *const u8, to: *mut u8) {
+    const { assert!(N <= 40) };
+    macro_rules! word {
+        ($size:literal, $at:expr) => {
+            // SAFETY: inside the N bytes, as the condition around it says.
+            unsafe {
+                asm!(
+                    concat!("{word} = *(", $size, " *)({from} + {at})"),
+                    concat!("*(", $size, " *)({to} + {at}) = {word}"),
+                    word = out(reg) _,
+                    from = in(reg) from,
+                    to = in(reg) to,
+                    at = const $at,
+                    options(nostack, preserves_flags),
+                )
+            }
+        };
+    }
+    if N >= 8 {
+        word!("u64", 0);
+    }
+    if N >= 16 {
+        word!("u64", 8);
+    }
+    if N >= 24 {
+        word!("u64", 16);
+    }
+    if N >= 32 {
+        word!("u64", 24);
+    }
+    if N >= 40 {
+        word!("u64", 32);
+    }
+    if N & 4 != 0 {
+        word!("u32", N & !7);
+    }
+    if N & 2 != 0 {
+        word!("u16", N & !3);
+    }
+    if N & 1 != 0 {
+        word!("u8", N & !1);
+    }
+}
+
 impl Packet for Frame {
     #[inline(always)]
     fn len(&self) -> usize {
@@ -77,16 +134,19 @@ impl Packet for Frame {
 
     #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        let pointer = self.bytes::<N>(offset)?;
-        // SAFETY: `bytes` checked that N bytes follow; bytes need no alignment.
-        Some(unsafe { pointer.cast::<[u8; N]>().read() })
+        let from = self.bytes::<N>(offset)?;
+        let mut bytes = Words([0; N]);
+        // SAFETY: `bytes` checked that N bytes follow, and N bytes are there to be written.
+        unsafe { copy::<N>(from, bytes.0.as_mut_ptr()) };
+        Some(bytes.0)
     }
 
     #[inline(always)]
     fn write<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) -> Option<()> {
-        let pointer = self.bytes::<N>(offset)?;
-        // SAFETY: `bytes` checked that N bytes follow; bytes need no alignment.
-        unsafe { pointer.cast::<[u8; N]>().write(bytes) };
+        let to = self.bytes::<N>(offset)?;
+        let bytes = Words(bytes);
+        // SAFETY: `bytes` checked that N bytes follow, and N bytes are there to be read.
+        unsafe { copy::<N>(bytes.0.as_ptr(), to) };
         Some(())
     }
 

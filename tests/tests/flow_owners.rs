@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const SCHEDULES: u64 = 4_000;
 /// Within so many schedules a mutant must be caught.
-const SCHEDULES_FOR_A_MUTANT: u64 = 3_000;
+const SCHEDULES_FOR_A_MUTANT: u64 = 4_000;
 const THREADS: u64 = 2;
 
 fn from_environment(name: &str, default: u64) -> u64 {

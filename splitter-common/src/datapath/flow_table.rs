@@ -164,21 +164,6 @@ pub fn unlock<S: FlowCells>(set: &S, word0: u64) {
     set.store(0, word0);
 }
 
-/// The words of a set whose lock is held; `word0` is what [`lock`] returned.
-#[inline(always)]
-pub fn load_locked<S: FlowCells>(set: &S, word0: u64) -> [u64; WORDS_PER_SET] {
-    [
-        word0,
-        set.load(1),
-        set.load(2),
-        set.load(3),
-        set.load(4),
-        set.load(5),
-        set.load(6),
-        set.load(7),
-    ]
-}
-
 /// The words of a set for a reader that takes no lock: two equal readings in a row of an unlocked set, or nothing.
 pub fn load_unlocked<S: FlowCells>(set: &S) -> Option<[u64; WORDS_PER_SET]> {
     let read = || core::array::from_fn(|word| set.load(word));
@@ -284,6 +269,18 @@ impl Scan {
         scan.add::<1>(words[2], words[3], tag, now);
         scan.add::<2>(words[4], words[5], tag, now);
         scan.add::<3>(words[6], words[7], tag, now);
+        scan
+    }
+
+    /// The same for a set whose lock is held; `word0` is what [`lock`] returned. Entry by entry: all words at once
+    /// would lie on the stack, of which the kernel has little.
+    #[inline(always)]
+    pub(super) fn of_locked<S: FlowCells>(set: &S, word0: u64, tag: u64, now: u32) -> Self {
+        let mut scan = Self::default();
+        scan.add::<0>(word0, set.load(1), tag, now);
+        scan.add::<1>(set.load(2), set.load(3), tag, now);
+        scan.add::<2>(set.load(4), set.load(5), tag, now);
+        scan.add::<3>(set.load(6), set.load(7), tag, now);
         scan
     }
 

@@ -4,12 +4,8 @@
 use super::outcome::Outcome;
 use super::packet::Packet;
 use super::parse::Headers;
-use crate::abi::{Address, Backend, Counter, Mode, Service};
-use crate::wire::checksum::Change;
-use crate::wire::header::{
-    DESTINATION_PORT, IPV4_CHECKSUM, IPV4_DESTINATION, IPV4_TTL, IPV6_DESTINATION, IPV6_HOP_LIMIT,
-    TCP, TCP_CHECKSUM, UDP_CHECKSUM,
-};
+use super::rewrite;
+use crate::abi::{Backend, Counter, Mode, Service};
 
 /// Rewrites a packet for `backend` and says where it goes, or why it is dropped.
 #[inline(always)]
@@ -50,7 +46,7 @@ fn next_hop<P: Packet>(packet: &mut P, backend: &Backend) -> Result<(), Counter>
     packet.write(0, macs).ok_or(Counter::DropInternal)
 }
 
-/// Puts in the backend's address, its port and `ttl`, and corrects the checksums.
+/// Puts in the backend's address and port.
 #[inline(always)]
 fn rewrite<P: Packet>(
     packet: &mut P,
@@ -63,48 +59,5 @@ fn rewrite<P: Packet>(
     } else {
         backend.port
     };
-    write(packet, headers, &backend.address, port, ttl).ok_or(Counter::DropInternal)
-}
-
-/// All of it was read before, so that no write fails half way.
-#[inline(always)]
-fn write<P: Packet>(
-    packet: &mut P,
-    headers: &Headers,
-    address: &Address,
-    port: u16,
-    ttl: u8,
-) -> Option<()> {
-    let old = &headers.destination;
-    let (l3, l4) = (headers.l3, headers.l4);
-    let change = if headers.ipv6 == 0 {
-        let [_, protocol, high, low] = packet.read::<4>(l3 + IPV4_TTL)?;
-        let checksum = Change::none()
-            .v4(old, address)
-            .word(
-                u16::from_be_bytes([headers.ttl, protocol]),
-                u16::from_be_bytes([ttl, protocol]),
-            )
-            .apply(u16::from_be_bytes([high, low]))
-            .to_be_bytes();
-        packet.write(l3 + IPV4_TTL, [ttl])?;
-        packet.write(l3 + IPV4_CHECKSUM, checksum)?;
-        let v4 = [address[12], address[13], address[14], address[15]];
-        packet.write(l3 + IPV4_DESTINATION, v4)?;
-        Change::none().v4(old, address)
-    } else {
-        packet.write(l3 + IPV6_HOP_LIMIT, [ttl])?;
-        packet.write(l3 + IPV6_DESTINATION, *address)?;
-        Change::none().v6(old, address)
-    }
-    .word(headers.destination_port, port);
-
-    if headers.protocol == TCP {
-        let checksum = u16::from_be_bytes(packet.read(l4 + TCP_CHECKSUM)?);
-        packet.write(l4 + TCP_CHECKSUM, change.apply(checksum).to_be_bytes())?;
-    } else {
-        let checksum = u16::from_be_bytes(packet.read(l4 + UDP_CHECKSUM)?);
-        packet.write(l4 + UDP_CHECKSUM, change.apply_udp(checksum).to_be_bytes())?;
-    }
-    packet.write(l4 + DESTINATION_PORT, port.to_be_bytes())
+    rewrite::destination(packet, headers, &backend.address, port, ttl).ok_or(Counter::DropInternal)
 }

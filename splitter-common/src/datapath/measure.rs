@@ -12,14 +12,11 @@ use crate::wire::header::{ACK, RST, SYN};
 
 /// Notes a TCP packet that goes to backend `local`; true where it completes a handshake.
 #[inline(always)]
-pub fn handshake<T: Tables>(
-    tables: &T,
-    mask: u32,
-    flow_hash: u64,
-    headers: &Headers,
-    local: u16,
-) -> bool {
-    let cell = flow_hash as u32 & mask;
+pub fn handshake<T: Tables>(tables: &T, flow_hash: u64, headers: &Headers, local: u16) -> bool {
+    let Some(settings) = tables.settings() else {
+        return false;
+    };
+    let cell = flow_hash as u32 & settings.handshake_mask;
     if is_syn(headers) {
         tables.set_handshake(cell, value(headers.sequence, flow_hash, local));
         return false;

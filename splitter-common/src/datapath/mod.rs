@@ -1,5 +1,6 @@
 //! The steering: what becomes of a packet. [`steer`] tells the story; each stage is a file.
 
+pub mod choice;
 pub mod flow_table;
 pub mod forward;
 pub mod measure;
@@ -8,6 +9,7 @@ pub mod outcome;
 pub mod packet;
 pub mod parse;
 pub mod reply;
+pub mod rewrite;
 pub mod service;
 pub mod tables;
 pub mod transition;
@@ -15,29 +17,26 @@ pub mod transition;
 use crate::abi::{Address, Counter};
 use outcome::Outcome;
 use packet::Packet;
-use parse::Parsed;
+use parse::{Headers, Parsed};
 use tables::Tables;
 
 /// Steers a packet and counts it, once. What is not ours passes without a byte written.
 #[inline(always)]
 pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
-    let outcome = match parse::parse(packet) {
-        Parsed::Transport(mut headers) => match service::find(tables, &headers) {
+    let mut headers = Headers::default();
+    let outcome = match parse::parse(packet, &mut headers) {
+        Parsed::Transport => match service::find(tables, &headers) {
             Some(service) => service::steer(packet, tables, service, &mut headers),
             None => reply::restore(packet, tables, &headers)
                 .unwrap_or(Outcome::stop(Counter::PassNoService)),
         },
-        Parsed::Arp(l3) => {
-            neighbour::answer_arp(packet, tables, l3).unwrap_or(Outcome::stop(Counter::PassNotIp))
-        }
-        Parsed::Icmpv6 {
-            l3,
-            l4,
-            destination,
-        } => neighbour::answer_solicitation(packet, tables, l3, l4)
-            .unwrap_or(Outcome::stop(other(tables, &destination))),
-        Parsed::Other(destination) => Outcome::stop(other(tables, &destination)),
-        Parsed::NotOurs(counter) => Outcome::stop(counter),
+        Parsed::Arp => neighbour::answer_arp(packet, tables, headers.l3)
+            .unwrap_or(Outcome::stop(Counter::PassNotIp)),
+        Parsed::Icmpv6 => neighbour::answer_solicitation(packet, tables, headers.l3, headers.l4)
+            .unwrap_or(Outcome::stop(other(tables, &headers.destination))),
+        Parsed::Other => Outcome::stop(other(tables, &headers.destination)),
+        Parsed::NotIp => Outcome::stop(Counter::PassNotIp),
+        Parsed::Malformed => Outcome::stop(Counter::PassMalformed),
     };
     tables.count(outcome.counter);
     outcome

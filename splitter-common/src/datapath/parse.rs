@@ -1,27 +1,27 @@
 //! From bytes to what the later stages need: offsets, addresses, ports, TCP flags.
 
 use super::packet::Packet;
-use crate::abi::{Address, Counter, mapped};
+use crate::abi::{Address, mapped};
 use crate::wire::header::{
     ETH_LEN, ETH_TYPE, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ICMPV6, IPV4_FRAGMENT,
-    IPV4_LEN, IPV6_LEN, TCP, TCP_LEN, UDP, UDP_LEN,
+    IPV4_LEN, IPV6_DESTINATION, IPV6_LEN, IPV6_SOURCE, TCP, TCP_LEN, UDP, UDP_LEN,
 };
 
-/// The headers of an IPv4 or IPv6 packet that carries TCP or UDP.
+/// The headers of an IP packet, TCP or UDP most of all. The addresses come first, so that they are aligned and move
+/// by words.
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
-    /// Offset of the IP header.
+    /// Source address.
+    pub source: Address,
+    /// Destination address.
+    pub destination: Address,
+    /// Offset of the IP or ARP header.
     pub l3: usize,
-    /// Offset of the TCP or UDP header.
+    /// Offset of the header after it.
     pub l4: usize,
-    /// 1: IPv6, 0: IPv4.
-    pub ipv6: u8,
-    /// IP protocol number: 6 or 17.
-    pub protocol: u8,
-    /// Time to live or hop limit.
-    pub ttl: u8,
-    /// TCP flags (RFC 9293 §3.1: CWR ECE URG ACK PSH RST SYN FIN); 0 for UDP, and until [`transport`] was called.
-    pub flags: u8,
+    /// TCP sequence number; 0 for UDP, and until [`transport`] was called.
+    pub sequence: u32,
     /// Length of the IP packet with its header, as the header says, in bytes.
     pub length: u16,
     /// Source port, host order.
@@ -30,54 +30,56 @@ pub struct Headers {
     pub destination_port: u16,
     /// Bytes of TCP or UDP payload; 0 until [`transport`] was called.
     pub payload: u16,
-    /// TCP sequence number; 0 for UDP, and until [`transport`] was called.
-    pub sequence: u32,
-    /// Source address.
-    pub source: Address,
-    /// Destination address.
-    pub destination: Address,
+    /// 1: IPv6, 0: IPv4.
+    pub ipv6: u8,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Time to live or hop limit.
+    pub ttl: u8,
+    /// TCP flags (RFC 9293 §3.1: CWR ECE URG ACK PSH RST SYN FIN); 0 for UDP, and until [`transport`] was called.
+    pub flags: u8,
 }
 
-/// What a frame turned out to be.
+/// What a frame turned out to be. Variants without values: see [`parse`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// TCP or UDP, whole or cut off after the ports: [`transport`] tells.
-    Transport(Headers),
-    /// ARP; its header's offset.
-    Arp(usize),
-    /// ICMPv6.
-    Icmpv6 {
-        /// Offset of the IPv6 header.
-        l3: usize,
-        /// Offset of the ICMPv6 header.
-        l4: usize,
-        /// Destination address.
-        destination: Address,
-    },
-    /// IP with something else in it, or a fragment, to this address.
-    Other(Address),
-    /// Nothing that concerns us.
-    NotOurs(Counter),
+    /// TCP or UDP; its header may be cut off after the ports: [`transport`] tells.
+    Transport,
+    /// ARP; of the headers only `l3` is set.
+    Arp,
+    /// ICMPv6; no port is set.
+    Icmpv6,
+    /// IP with something else in it, or a fragment; of the transport header nothing is set.
+    Other,
+    /// Neither IP nor ARP.
+    NotIp,
+    /// Cut off or impossible before it says whose it is.
+    Malformed,
 }
 
 /// Reads a frame as far as the ports.
-#[inline(always)]
-pub fn parse<P: Packet>(packet: &P) -> Parsed {
+///
+/// Not inlined, and the headers not returned: so they lie in memory, in words. Taken apart into bytes, as LLVM likes
+/// to, they fill the 512 bytes of stack that programs in the kernel have.
+#[inline(never)]
+pub fn parse<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
+    headers.l3 = ETH_LEN;
     let Some(ethertype) = packet.read::<2>(ETH_TYPE) else {
-        return Parsed::NotOurs(Counter::PassMalformed);
+        return Parsed::Malformed;
     };
     match u16::from_be_bytes(ethertype) {
-        ETHERTYPE_IPV4 => ipv4(packet, ETH_LEN),
-        ETHERTYPE_IPV6 => ipv6(packet, ETH_LEN),
-        ETHERTYPE_ARP => Parsed::Arp(ETH_LEN),
-        _ => Parsed::NotOurs(Counter::PassNotIp),
+        ETHERTYPE_IPV4 => ipv4(packet, headers),
+        ETHERTYPE_IPV6 => ipv6(packet, headers),
+        ETHERTYPE_ARP => Parsed::Arp,
+        _ => Parsed::NotIp,
     }
 }
 
 #[inline(always)]
-fn ipv4<P: Packet>(packet: &P, l3: usize) -> Parsed {
+fn ipv4<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
+    let l3 = headers.l3;
     let Some(ip) = packet.read::<IPV4_LEN>(l3) else {
-        return Parsed::NotOurs(Counter::PassMalformed);
+        return Parsed::Malformed;
     };
     let header = usize::from(ip[0] & 0x0f) * 4;
     let length = u16::from_be_bytes([ip[2], ip[3]]);
@@ -86,81 +88,64 @@ fn ipv4<P: Packet>(packet: &P, l3: usize) -> Parsed {
         || usize::from(length) < header
         || l3 + usize::from(length) > packet.len()
     {
-        return Parsed::NotOurs(Counter::PassMalformed);
+        return Parsed::Malformed;
     }
-    let destination = mapped([ip[16], ip[17], ip[18], ip[19]]);
+    headers.l4 = l3 + header;
+    headers.protocol = ip[9];
+    headers.ttl = ip[8];
+    headers.length = length;
+    headers.source = mapped([ip[12], ip[13], ip[14], ip[15]]);
+    headers.destination = mapped([ip[16], ip[17], ip[18], ip[19]]);
     if u16::from_be_bytes([ip[6], ip[7]]) & IPV4_FRAGMENT != 0 || (ip[9] != TCP && ip[9] != UDP) {
-        return Parsed::Other(destination);
+        return Parsed::Other;
     }
-    ports(
-        packet,
-        Headers {
-            l3,
-            l4: l3 + header,
-            protocol: ip[9],
-            ttl: ip[8],
-            length,
-            source: mapped([ip[12], ip[13], ip[14], ip[15]]),
-            destination,
-            ..Headers::default()
-        },
-    )
+    ports(packet, headers)
 }
 
 #[inline(always)]
-fn ipv6<P: Packet>(packet: &P, l3: usize) -> Parsed {
+fn ipv6<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
+    let l3 = headers.l3;
     let (Some(ip), Some(source), Some(destination)) = (
         packet.read::<8>(l3),
-        packet.read::<16>(l3 + 8),
-        packet.read::<16>(l3 + 24),
+        packet.read::<16>(l3 + IPV6_SOURCE),
+        packet.read::<16>(l3 + IPV6_DESTINATION),
     ) else {
-        return Parsed::NotOurs(Counter::PassMalformed);
+        return Parsed::Malformed;
     };
     let length = IPV6_LEN + usize::from(u16::from_be_bytes([ip[4], ip[5]]));
     if ip[0] >> 4 != 6 || l3 + length > packet.len() || length > usize::from(u16::MAX) {
-        return Parsed::NotOurs(Counter::PassMalformed);
+        return Parsed::Malformed;
     }
-    let l4 = l3 + IPV6_LEN;
+    headers.l4 = l3 + IPV6_LEN;
+    headers.ipv6 = 1;
+    headers.protocol = ip[6];
+    headers.ttl = ip[7];
+    headers.length = length as u16;
+    headers.source = source;
+    headers.destination = destination;
     match ip[6] {
-        TCP | UDP => ports(
-            packet,
-            Headers {
-                l3,
-                l4,
-                ipv6: 1,
-                protocol: ip[6],
-                ttl: ip[7],
-                length: length as u16,
-                source,
-                destination,
-                ..Headers::default()
-            },
-        ),
-        ICMPV6 => Parsed::Icmpv6 {
-            l3,
-            l4,
-            destination,
-        },
-        _ => Parsed::Other(destination),
+        TCP | UDP => ports(packet, headers),
+        ICMPV6 => Parsed::Icmpv6,
+        _ => Parsed::Other,
     }
 }
 
 #[inline(always)]
-fn ports<P: Packet>(packet: &P, mut headers: Headers) -> Parsed {
+fn ports<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
     let inside = headers.l4 + 4 <= headers.l3 + usize::from(headers.length);
     match packet.read::<4>(headers.l4) {
         Some(ports) if inside => {
             headers.source_port = u16::from_be_bytes([ports[0], ports[1]]);
             headers.destination_port = u16::from_be_bytes([ports[2], ports[3]]);
-            Parsed::Transport(headers)
+            Parsed::Transport
         }
-        _ => Parsed::NotOurs(Counter::PassMalformed),
+        _ => Parsed::Malformed,
     }
 }
 
 /// Reads the rest of the TCP or UDP header of a packet that is known to be for a service, so that a broken one of
 /// somebody else's is never ours to judge. None: cut off or impossible.
-#[inline(always)]
+#[inline(never)]
 pub fn transport<P: Packet>(packet: &P, headers: &mut Headers) -> Option<()> {
     let room = headers.l3 + usize::from(headers.length) - headers.l4;
     let header = if headers.protocol == TCP {

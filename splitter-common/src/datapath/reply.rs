@@ -7,12 +7,12 @@
 use super::outcome::Outcome;
 use super::packet::Packet;
 use super::parse::{self, Headers, Parsed};
+use super::rewrite;
 use super::tables::{NextHop, Tables};
 use crate::abi::{Address, Counter, Reply, ReplyKey};
-use crate::wire::checksum::Change;
 use crate::wire::header::{
-    ETH_SOURCE, IPV4_CHECKSUM, IPV4_SOURCE, IPV4_TTL, IPV6_HOP_LIMIT, IPV6_SOURCE, SOURCE_PORT,
-    TCP, TCP_CHECKSUM, UDP_CHECKSUM,
+    ETH_SOURCE, IPV4_CHECKSUM, IPV4_SOURCE, IPV6_SOURCE, SOURCE_PORT, TCP, TCP_CHECKSUM,
+    UDP_CHECKSUM,
 };
 
 /// At XDP: a reply of a backend behind this host. None: not a reply, untouched.
@@ -41,7 +41,7 @@ pub fn restore<P: Packet, T: Tables>(
         headers.length,
     );
     let ttl = headers.ttl - hop.is_some() as u8;
-    let written = rewrite(packet, &headers, reply, ttl);
+    let written = rewrite::source(packet, &headers, &reply.vip, reply.port, ttl);
     Some(match (written, hop) {
         (None, _) => Outcome::stop(Counter::DropInternal),
         (Some(()), None) => Outcome::stop(Counter::ReplyStack),
@@ -87,9 +87,10 @@ pub trait Egress: Packet {
 /// else the host sends is not the data plane's.
 #[inline(always)]
 pub fn leave<E: Egress, T: Tables>(packet: &mut E, tables: &T) {
-    let Parsed::Transport(mut headers) = parse::parse(packet) else {
+    let mut headers = Headers::default();
+    if parse::parse(packet, &mut headers) != Parsed::Transport {
         return;
-    };
+    }
     let Some(reply) = source_of(tables, &headers) else {
         return;
     };
@@ -132,43 +133,6 @@ fn source_of<'a, T: Tables>(tables: &'a T, headers: &Headers) -> Option<&'a Repl
     };
     let reply = tables.reply(&key)?;
     (!tables.owns(&headers.destination)).then_some(reply)
-}
-
-/// Puts in the VIP, its port and `ttl`, and corrects the checksums. All of it was read before, so that no write fails
-/// half way.
-#[inline(always)]
-fn rewrite<P: Packet>(packet: &mut P, headers: &Headers, reply: &Reply, ttl: u8) -> Option<()> {
-    let (old, new) = (&headers.source, &reply.vip);
-    let (l3, l4) = (headers.l3, headers.l4);
-    let change = if headers.ipv6 == 0 {
-        let [_, protocol, high, low] = packet.read::<4>(l3 + IPV4_TTL)?;
-        let checksum = Change::none()
-            .v4(old, new)
-            .word(
-                u16::from_be_bytes([headers.ttl, protocol]),
-                u16::from_be_bytes([ttl, protocol]),
-            )
-            .apply(u16::from_be_bytes([high, low]))
-            .to_be_bytes();
-        packet.write(l3 + IPV4_TTL, [ttl])?;
-        packet.write(l3 + IPV4_CHECKSUM, checksum)?;
-        packet.write(l3 + IPV4_SOURCE, v4(new))?;
-        Change::none().v4(old, new)
-    } else {
-        packet.write(l3 + IPV6_HOP_LIMIT, [ttl])?;
-        packet.write(l3 + IPV6_SOURCE, *new)?;
-        Change::none().v6(old, new)
-    }
-    .word(headers.source_port, reply.port);
-
-    if headers.protocol == TCP {
-        let checksum = u16::from_be_bytes(packet.read(l4 + TCP_CHECKSUM)?);
-        packet.write(l4 + TCP_CHECKSUM, change.apply(checksum).to_be_bytes())?;
-    } else {
-        let checksum = u16::from_be_bytes(packet.read(l4 + UDP_CHECKSUM)?);
-        packet.write(l4 + UDP_CHECKSUM, change.apply_udp(checksum).to_be_bytes())?;
-    }
-    packet.write(l4 + SOURCE_PORT, reply.port.to_be_bytes())
 }
 
 /// Addresses the frame to the next hop.

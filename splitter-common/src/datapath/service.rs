@@ -33,40 +33,85 @@ pub fn steer<P: Packet, T: Tables>(
     if parse::transport(packet, headers).is_none() {
         return Outcome::stop(Counter::DropMalformed);
     }
-    let Some(settings) = tables.settings() else {
-        return Outcome::stop(Counter::DropInternal);
-    };
-    let flow_hash = hash::flow_hash(&settings.hash_key, headers);
-    let slot = hash::slot(&settings.hash_key, service, headers, flow_hash);
-    let chosen = if headers.protocol == TCP {
-        let arrival = Arrival {
-            flow_hash,
-            slot,
+    let mut flow = Flow {
+        arrival: Arrival {
+            flow_hash: 0,
+            slot: 0,
             segment: segment(headers),
             sequence: headers.sequence,
-        };
-        transition::choose(tables, service, &arrival)
-    } else {
-        match tables.slot(slot) {
-            Some(word) => Ok(word.current()),
-            None => Err(Counter::DropInternal),
+        },
+        local: 0,
+    };
+    if place(tables, service, headers, &mut flow.arrival).is_none() {
+        return Outcome::stop(Counter::DropInternal);
+    }
+    match choose(tables, service, headers, &flow.arrival) {
+        Ok(local) => {
+            flow.local = local;
+            send(packet, tables, service, headers, &flow)
         }
-    };
-    let local = match chosen {
-        Ok(local) => local,
-        Err(counter) => return Outcome::stop(counter),
-    };
-    let Some((index, backend)) = backend(tables, service, local) else {
+        Err(counter) => Outcome::stop(counter),
+    }
+}
+
+/// What is known of a packet's flow.
+struct Flow {
+    arrival: Arrival,
+    /// Its backend's number local to the service.
+    local: u16,
+}
+
+/// Finds the flow's slot. This and [`send`] are functions of their own in the kernel too, called one after the other:
+/// what they keep on the stack would not fit beside what [`transition::choose`] does.
+#[inline(never)]
+fn place<T: Tables>(
+    tables: &T,
+    service: &Service,
+    headers: &Headers,
+    arrival: &mut Arrival,
+) -> Option<()> {
+    let settings = tables.settings()?;
+    arrival.flow_hash = hash::flow_hash(&settings.hash_key, headers);
+    arrival.slot = hash::slot(&settings.hash_key, service, headers, arrival.flow_hash);
+    Some(())
+}
+
+/// The backend (number local to the service): TCP by the rules of transitions, UDP by the table in force.
+#[inline(always)]
+fn choose<T: Tables>(
+    tables: &T,
+    service: &Service,
+    headers: &Headers,
+    arrival: &Arrival,
+) -> Result<u16, Counter> {
+    if headers.protocol == TCP {
+        return transition::choose(tables, service, arrival);
+    }
+    match tables.slot(arrival.slot) {
+        Some(word) => Ok(word.current()),
+        None => Err(Counter::DropInternal),
+    }
+}
+
+/// Rewrites the packet for its backend and counts it there.
+#[inline(never)]
+fn send<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    service: &Service,
+    headers: &Headers,
+    flow: &Flow,
+) -> Outcome {
+    let Some((index, backend)) = backend(tables, service, flow.local) else {
         return Outcome::stop(Counter::DropNoBackend);
     };
-    let bytes = packet.len() as u64;
     let outcome = match forward::forward(packet, service, headers, backend) {
         Ok(outcome) => outcome,
         Err(counter) => return Outcome::stop(counter),
     };
     let handshake = headers.protocol == TCP
-        && measure::handshake(tables, settings.handshake_mask, flow_hash, headers, local);
-    tables.count_traffic(index, bytes, is_syn(headers), handshake);
+        && measure::handshake(tables, flow.arrival.flow_hash, headers, flow.local);
+    tables.count_traffic(index, packet.len() as u64, is_syn(headers), handshake);
     outcome
 }
 

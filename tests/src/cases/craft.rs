@@ -154,7 +154,13 @@ pub fn craft(frame: &Frame, family: Family, protocol: Protocol) -> Result<Vec<u8
         let ports = (source_port, destination_port);
         let (number, segment, header) =
             transport(frame, kind, family, (&source, &destination), ports)?;
-        bytes.extend(ip(frame, family, (&source, &destination), number, segment.len())?);
+        bytes.extend(ip(
+            frame,
+            family,
+            (&source, &destination),
+            number,
+            segment.len(),
+        )?);
         l4 = bytes.len();
         payload = l4 + header;
         bytes.extend(segment);

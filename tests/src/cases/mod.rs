@@ -7,6 +7,7 @@
 //! * [`world`]: the contents of the tables in which a case runs.
 //! * [`memory`]: tables, frames and leaving frames in memory, for the host.
 //! * [`kernel`]: the object loaded in the kernel, in a namespace of its own.
+//! * [`random`]: random worlds and frames, for the comparison of host and kernel.
 //! * [`check`]: runs an instance in either place and says what differs from what was expected.
 
 pub mod cast;
@@ -14,5 +15,6 @@ pub mod check;
 pub mod craft;
 pub mod kernel;
 pub mod memory;
+pub mod random;
 pub mod spec;
 pub mod world;

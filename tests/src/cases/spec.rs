@@ -81,6 +81,8 @@ pub struct Case {
     pub counter: Option<String>,
     /// Number of the backend it goes to: `counter` and the fields of `out` follow from the mode.
     pub goes_to: Option<u16>,
+    /// Interface on which it leaves, where `goes_to` does not say it.
+    pub via: Option<u32>,
     /// Fields in which the frame that comes out differs from the one that came in.
     #[serde(default)]
     pub out: Table,

@@ -8,7 +8,6 @@ use splitter_common::abi::{
     Settings, SlotState, SlotWord, Stamps, Vip,
 };
 use splitter_common::datapath::tables::NextHop;
-use std::collections::BTreeMap;
 
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1_000_000_000;
@@ -16,7 +15,7 @@ pub const SECOND: u64 = 1_000_000_000;
 pub const SLOTS: u32 = 4;
 /// Backends of each service.
 pub const BACKENDS: u32 = 4;
-/// The port of every backend in `nat` mode.
+/// The port in `nat` mode of the backends of the first service; those of the next one have the next.
 pub const BACKEND_PORT: u16 = 8080;
 
 /// Everything that the steering code can look up.
@@ -128,13 +127,14 @@ impl World {
             protocol,
             reserved: 0,
         };
+        let backend_port = BACKEND_PORT + u16::try_from(self.services.len())?;
         self.keys.push((key, u32::try_from(self.services.len())?));
         self.services.push(Service {
             vip,
-            prepare_ns: 3 * SECOND,
-            record_ns: 300 * SECOND,
-            pending_ns: 10 * SECOND,
-            fin_ns: 6 * SECOND,
+            prepare_ns: 10 * SECOND,
+            record_ns: 60 * SECOND,
+            pending_ns: 40 * SECOND,
+            fin_ns: 20 * SECOND,
             window: 32 << 10,
             first_slot: u32::try_from(self.slots.len())?,
             slot_mask: SLOTS - 1,
@@ -142,7 +142,11 @@ impl World {
             backend_count: BACKENDS,
             port,
             protocol,
-            mode: if way == Way::Dsr { Mode::Dsr } else { Mode::Nat } as u8,
+            mode: if way == Way::Dsr {
+                Mode::Dsr
+            } else {
+                Mode::Nat
+            } as u8,
             affinity: Affinity::Flow as u8,
             in_use: 1,
             reserved: [0; 6],
@@ -152,7 +156,7 @@ impl World {
             self.stamps.push(Stamps::default());
         }
         for number in 0..BACKENDS {
-            let backend = backend(family, way, number)?;
+            let backend = backend(family, way, number, backend_port)?;
             if way != Way::Dsr {
                 let key = ReplyKey {
                     address: backend.address,
@@ -174,7 +178,7 @@ impl World {
 }
 
 /// Backend `number`: the odd ones are reached through another interface than the one that frames come in on.
-fn backend(family: Family, way: Way, number: u32) -> Result<Backend> {
+fn backend(family: Family, way: Way, number: u32, port: u16) -> Result<Backend> {
     let name = format!("b{number}");
     let (interface, source) = if number % 2 == 0 {
         (INGRESS, "own")
@@ -188,7 +192,7 @@ fn backend(family: Family, way: Way, number: u32) -> Result<Backend> {
         flags: Backend::ALIVE | if local { Backend::LOCAL } else { 0 },
         destination_mac: if local { [0; 6] } else { mac(&name)? },
         source_mac: if local { [0; 6] } else { mac(source)? },
-        port: if way == Way::Dsr { 0 } else { BACKEND_PORT },
+        port: if way == Way::Dsr { 0 } else { port },
         mtu: 1500,
         reserved: [0; 6],
     })
@@ -213,18 +217,22 @@ fn slot(slot: &Slot, now: u64) -> Result<(SlotWord, Stamps)> {
         Some("handover") => SlotState::Handover,
         Some(other) => bail!("no slot state is called {other:?}"),
     };
-    let at = |age: Option<u64>| age.map_or(SECOND, |age| now - age * SECOND);
+    let at = |age: Option<u64>| match age {
+        None => Ok(SECOND),
+        Some(age) => past(now, age),
+    };
     let stamps = Stamps {
-        unlogged: at(slot.unlogged),
-        bare_syn: at(slot.bare_syn),
-        foreign: at(slot.foreign),
+        unlogged: at(slot.unlogged)?,
+        bare_syn: at(slot.bare_syn)?,
+        foreign: at(slot.foreign)?,
         reserved: 0,
     };
     let word = SlotWord::new(state, slot.base, slot.current.unwrap_or(slot.base));
     Ok((word, stamps))
 }
 
-/// A table by key, for look-ups in memory.
-pub fn by_key<K: Ord + Clone, V: Clone>(entries: &[(K, V)]) -> BTreeMap<K, V> {
-    entries.iter().cloned().collect()
+/// The time `age` seconds before `now`.
+pub fn past(now: u64, age: u64) -> Result<u64> {
+    now.checked_sub(age * SECOND)
+        .with_context(|| format!("the machine has not been up for {age} seconds yet"))
 }

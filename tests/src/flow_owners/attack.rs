@@ -1,7 +1,8 @@
 //! Spoofers: floods of SYNs and ACKs from random 5-tuples, and blind shots at live ones.
 
 use super::clients::KEYS;
-use super::world::{Event, S, World};
+use super::world::{Event, MS, S, World, hash_of, slot_of};
+use splitter_common::datapath::flow_table::set_index;
 use splitter_common::datapath::transition::{Rules, Segment};
 
 const SYNS: u8 = 0;
@@ -15,7 +16,7 @@ impl<R: Rules> World<R> {
         for _ in 0..self.random.pick(&[60, 150, 400]) {
             self.after(self.random.below(15 * S), Event::Evil(kind));
         }
-        self.after(10 * S + self.random.below(50 * S), Event::Attack);
+        self.after(15 * S + self.random.below(90 * S), Event::Attack);
     }
 
     pub(super) fn evil(&self, kind: u8) {
@@ -34,6 +35,29 @@ impl<R: Rules> World<R> {
             }
             _ => self.blind(sequence),
         }
+    }
+
+    /// At the moment when the slot's base may change, a client dials whose flow set has no room for its SYN.
+    pub(super) fn ambush(&self, slot: usize) {
+        let live = *self.live.borrow();
+        let free: Vec<u64> = (0..KEYS)
+            .filter(|key| slot_of(*key) == slot && live[*key as usize].is_none())
+            .collect();
+        if free.is_empty() {
+            return;
+        }
+        let key = self.random.pick(&free);
+        let mask = self.settings.flow_set_mask;
+        let set = set_index(hash_of(key), mask);
+        let mut wanted = 2;
+        for _ in 0..1_000 {
+            let other = KEYS + self.random.below(1_000_000);
+            if wanted > 0 && slot_of(other) == slot && set_index(hash_of(other), mask) == set {
+                _ = self.send(other, Segment::Syn, self.random.bits() as u32);
+                wanted -= 1;
+            }
+        }
+        self.after(self.random.below(300 * MS), Event::Begin(key));
     }
 
     /// At a 5-tuple in use, with a guessed sequence number.

@@ -3,6 +3,7 @@
 use super::world::{Event, MS, PREPARE, S, T_IDLE, Violation, World, slot_of};
 use splitter_common::abi::{Counter, SlotState};
 use splitter_common::datapath::transition::{Rules, Segment};
+use std::cell::Cell;
 
 /// 5-tuples that clients use.
 pub(super) const KEYS: u64 = 60;
@@ -60,7 +61,11 @@ impl<R: Rules> World<R> {
             },
             Event::Start,
         );
-        let key = self.random.below(KEYS);
+        self.begin(self.random.below(KEYS));
+    }
+
+    /// A client dials, if its 5-tuple is free.
+    pub(super) fn begin(&self, key: u64) {
         if self.live.borrow()[key as usize].is_some() {
             return;
         }
@@ -144,9 +149,16 @@ impl<R: Rules> World<R> {
         } else {
             self.other_syns.borrow_mut()[flow.key as usize].push((now, flow.initial));
         }
+        let slot = slot_of(flow.key);
+        let alive: Vec<bool> = self.alive.iter().map(Cell::get).collect();
+        let (word, version) = (self.words[slot].get(), self.versions[slot].get());
         let Ok(backend) = self.send(flow.key, Segment::Syn, flow.initial) else {
             return;
         };
+        let named = word.base() == backend || word.current() == backend;
+        if !named && !alive[backend as usize] && version == self.versions[slot].get() {
+            self.fail(Violation::Stranded);
+        }
         let answered = ours
             && self.is_live(id)
             && self.up[backend as usize].get()
@@ -205,6 +217,8 @@ impl<R: Rules> World<R> {
             self.change_flow(id, |flow| flow.exempt = true);
         }
         self.watch_pairs(before.key, before.sequence);
+        let slot = slot_of(before.key);
+        let (word, version) = (self.words[slot].get(), self.versions[slot].get());
         let result = self.send(before.key, segment, before.sequence);
         if !self.is_live(id) || self.failed().is_some() {
             return;
@@ -229,9 +243,10 @@ impl<R: Rules> World<R> {
         if backend != flow.backend {
             return self.misdirected(id, &flow);
         }
-        // A flow that woke up during a hand-over has no record and its base is about to change.
-        let unsafe_wake =
-            flow.exempt && self.words[slot_of(flow.key)].get().state() == SlotState::Handover;
+        // A flow that woke up during a hand-over has no record, and its base is about to change: it was silent for
+        // too long while its slot moved, and has the promise again from the next packet on.
+        let moved = version != self.versions[slot].get();
+        let unsafe_wake = flow.exempt && (word.state() == SlotState::Handover || moved);
         let step = match (segment, flow.habit) {
             (Segment::Payload, Habit::Bulk) => self.random.pick(&[0, 500, 3_000_000]),
             (Segment::Payload, _) => self.random.pick(&[0, 500, 3_000]),

@@ -18,6 +18,8 @@ pub(super) struct Daemon {
     /// Cells of the round under way that are not written yet.
     queue: VecDeque<(usize, Cell)>,
     computed_ns: u64,
+    /// `unlogged` of the slots as the round judged it.
+    judged: [u64; NS],
     stages: [DrainStage; NB],
 }
 
@@ -32,6 +34,7 @@ impl Default for Daemon {
             due: false,
             queue: VecDeque::new(),
             computed_ns: 0,
+            judged: [0; NS],
             stages: [DrainStage::Named; NB],
         }
     }
@@ -43,6 +46,17 @@ impl<R: Rules> World<R> {
     pub(super) fn tick(&self) {
         self.after(500 * MS + self.random.below(S), Event::Tick);
         self.daemon.borrow_mut().due = true;
+        for slot in 0..NS {
+            let word = self.words[slot].get();
+            let silent = self.now.get() - self.stamps_of(slot).unlogged.min(self.now.get());
+            let ripe = word.state() == SlotState::Track && silent + S >= T_IDLE + TIMERS.margin_ns;
+            if (ripe || word.state() == SlotState::Handover)
+                && !self.winding_down.get()
+                && self.random.percent(70)
+            {
+                self.ambush(slot);
+            }
+        }
         // Until then a packet may meet it at work.
         self.after(self.random.below(300 * MS), Event::Poke);
     }
@@ -66,6 +80,10 @@ impl<R: Rules> World<R> {
             return self.kill();
         }
         let front = self.daemon.borrow().queue.front().copied();
+        // Mostly while a packet is under way: that is when it matters.
+        if self.runs.borrow().is_empty() && self.random.percent(85) {
+            return;
+        }
         match front {
             Some((slot, cell)) => self.write(slot, cell),
             None if self.daemon.borrow().due => self.begin_round(),
@@ -123,6 +141,7 @@ impl<R: Rules> World<R> {
         daemon.due = !cells.is_empty() && self.random.percent(50);
         daemon.queue = cells;
         daemon.computed_ns = now;
+        daemon.judged = stamps.map(|stamps| stamps.unlogged);
     }
 
     fn write(&self, slot: usize, cell: Cell) {
@@ -149,6 +168,9 @@ impl<R: Rules> World<R> {
                 let before = self.words[slot].get();
                 self.words[slot].set(word);
                 self.versions[slot].set(self.versions[slot].get() + 1);
+                if self.stamps_of(slot).bare_syn == 0 {
+                    self.lifted[slot].borrow_mut().push(self.now.get());
+                }
                 self.note(Note::Wrote(slot, word));
                 self.check_base_moved(slot, before, word);
                 if before.state() == SlotState::Handover && word.state() == SlotState::Residue {
@@ -179,11 +201,9 @@ impl<R: Rules> World<R> {
     pub(super) fn change(&self) {
         let delay = self
             .random
-            .pick(&[500 * MS, 3 * S, 8 * S, 20 * S, 45 * S, 70 * S]);
+            .pick(&[500 * MS, 3 * S, 20 * S, 45 * S, 70 * S, 70 * S]);
         self.after(delay / 2 + self.random.below(delay), Event::Change);
-        let able: Vec<u16> = (0..NB as u16)
-            .filter(|b| self.up[*b as usize].get() && self.alive[*b as usize].get())
-            .collect();
+        let able = self.able();
         let owner = self.random.pick(&able);
         let back = self.random.percent(25);
         let share = self.random.pick(&[25, 50, 75, 100]);
@@ -206,9 +226,7 @@ impl<R: Rules> World<R> {
 
     /// A backend dies; the daemon hears of it later.
     pub(super) fn die(&self) {
-        let up: Vec<u16> = (0..NB as u16)
-            .filter(|b| self.up[*b as usize].get())
-            .collect();
+        let up = self.able();
         if up.len() > 2 {
             let backend = self.random.pick(&up);
             self.up[backend as usize].set(false);
@@ -218,9 +236,7 @@ impl<R: Rules> World<R> {
 
     pub(super) fn notice(&self, backend: u16) {
         self.alive[backend as usize].set(false);
-        let heirs: Vec<u16> = (0..NB as u16)
-            .filter(|b| self.up[*b as usize].get() && self.alive[*b as usize].get())
-            .collect();
+        let heirs = self.able();
         let mut daemon = self.daemon.borrow_mut();
         daemon.due = true;
         daemon.stages[backend as usize] = DrainStage::Named;
@@ -250,7 +266,7 @@ impl<R: Rules> World<R> {
                 continue;
             }
             let (up, alive) = (self.up[backend].get(), self.alive[backend].get());
-            if up && alive && self.random.percent(10) {
+            if up && alive && self.able().len() > 2 && self.random.percent(10) {
                 self.note(Note::Drained(number));
                 self.check_drained(number);
                 self.up[backend].set(false);
@@ -277,16 +293,24 @@ impl<R: Rules> World<R> {
             .count() as u64
     }
 
-    /// I3.
+    /// I3, by what the round had read: what wakes up between its look and its write had been silent for too long.
     fn check_base_moved(&self, slot: usize, before: SlotWord, after: SlotWord) {
         if before.base() == after.base() || !self.alive[before.base() as usize].get() {
             return;
         }
-        let silent =
-            self.daemon.borrow().computed_ns - self.stamps[slot][Stamp::Unlogged as usize].get();
+        let daemon = self.daemon.borrow();
+        let silent = daemon.computed_ns.saturating_sub(daemon.judged[slot]);
+        drop(daemon);
         if before.state() != SlotState::Handover || silent < TIMERS.idle_ns + TIMERS.margin_ns {
             self.structural(Violation::BaseMoved);
         }
+    }
+
+    /// Backends that can take flows.
+    fn able(&self) -> Vec<u16> {
+        (0..NB as u16)
+            .filter(|b| self.up[*b as usize].get() && self.alive[*b as usize].get())
+            .collect()
     }
 }
 

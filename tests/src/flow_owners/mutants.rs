@@ -42,6 +42,8 @@ macro_rules! mutants {
 
 mutants! {
     packets {
+    /// Packets of one 5-tuple run into each other.
+    NoLock without LOCK;
     /// A SYN makes a confirmed record at once.
     SynConfirms without SYN_NEVER_CONFIRMS;
     /// A SYN is always placed anew, whatever record its 5-tuple has.
@@ -78,6 +80,8 @@ mutants! {
     NoHandover;
     /// A slot goes to rest the moment its base changes.
     NoResidue;
+    /// A slot goes to rest the moment the backend of its base dies.
+    DeathSettles;
     /// The word is written before its stamps.
     WordBeforeStamps;
     /// Words are written while packets that read older ones are under way.
@@ -89,6 +93,7 @@ impl Mutant {
     /// Undoes a rule of the daemon in a round.
     pub(super) fn distort(self, round: &mut Round, words: &[SlotWord]) {
         for write in &mut round.writes {
+            let before = words[write.slot as usize];
             let change = &mut write.change;
             let (base, current) = (change.word.base(), change.word.current());
             match (self, change.word.state()) {
@@ -97,7 +102,12 @@ impl Mutant {
                     change.word = SlotWord::new(SlotState::Residue, current, current);
                 }
                 (Mutant::NoResidue, SlotState::Residue)
-                    if words[write.slot as usize].state() == SlotState::Handover =>
+                    if before.state() == SlotState::Handover =>
+                {
+                    change.word = SlotWord::steady(base);
+                }
+                (Mutant::DeathSettles, SlotState::Residue)
+                    if before.base() != base && before.state() != SlotState::Handover =>
                 {
                     change.word = SlotWord::steady(base);
                 }

@@ -20,7 +20,7 @@ pub(super) const NS: usize = 4;
 pub(super) const NB: usize = 4;
 /// Index of backend 0 in `BACKENDS`.
 pub(super) const FIRST_BACKEND: u32 = 70;
-pub(super) const T_IDLE: u64 = 30 * S;
+pub(super) const T_IDLE: u64 = 20 * S;
 pub(super) const PREPARE: u64 = 5 * S;
 /// When clocks start: an uptime, so that a stamp of 0 is long past.
 const START: u64 = 100_000 * S;
@@ -46,6 +46,8 @@ pub enum Violation {
     Evicted,
     /// A set has more pending or learned records than its quota.
     Quota,
+    /// A SYN went to a backend that is known to be dead and that its slot does not name.
+    Stranded,
     /// A transition did not come to rest although nothing held it.
     Unsettled,
 }
@@ -80,6 +82,7 @@ pub struct Report {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
     Start,
+    Begin(u64),
     Syn(usize, u8),
     Copy(usize),
     SynAck(usize, u16),
@@ -173,7 +176,7 @@ pub(super) struct World<R: Rules> {
 impl<R: Rules> World<R> {
     pub(super) fn new(seed: u64, mutant: Option<Mutant>) -> Self {
         let random = Random::new(seed);
-        let sets = random.pick(&[2_u32, 4, 4, 8, 16]);
+        let sets = random.pick(&[2_u32, 4, 8, 8, 16, 32]);
         Self {
             now: Cell::new(START),
             heap: RefCell::default(),
@@ -224,8 +227,8 @@ impl<R: Rules> World<R> {
             self.after(self.random.below(20 * S), Event::Start);
         }
         self.after(S, Event::Tick);
-        self.after(5 * S + self.random.below(20 * S), Event::Change);
-        self.after(5 * S + self.random.below(40 * S), Event::Attack);
+        self.after(5 * S + self.random.below(15 * S), Event::Change);
+        self.after(5 * S + self.random.below(100 * S), Event::Attack);
         self.after(40 * S + self.random.below(160 * S), Event::Die);
         while self.failed().is_none() && self.now.get() < START + LENGTH {
             let Some(Reverse((at, _, event))) = self.heap.borrow_mut().pop() else {
@@ -277,6 +280,7 @@ impl<R: Rules> World<R> {
         }
         match event {
             Event::Start => self.start(),
+            Event::Begin(key) => self.begin(key),
             Event::Syn(flow, attempt) => self.syn(flow, attempt),
             Event::Copy(flow) => self.deliver_syn(flow),
             Event::SynAck(flow, backend) => self.syn_ack(flow, backend),
@@ -301,7 +305,7 @@ impl<R: Rules> World<R> {
         }
         match self.random.below(24) {
             0 => self.nested_packet(),
-            1 | 2 => self.poke(),
+            1..=3 => self.poke(),
             _ => {}
         }
     }
@@ -314,7 +318,12 @@ impl<R: Rules> World<R> {
         };
         let packet = matches!(
             event,
-            Event::Syn(..) | Event::Copy(_) | Event::SynAck(..) | Event::Data(_) | Event::Evil(_)
+            Event::Begin(_)
+                | Event::Syn(..)
+                | Event::Copy(_)
+                | Event::SynAck(..)
+                | Event::Data(_)
+                | Event::Evil(_)
         );
         if packet && at <= self.now.get() + 200 * MS {
             self.report.borrow_mut().nested += 1;

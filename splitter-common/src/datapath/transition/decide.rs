@@ -2,7 +2,8 @@
 
 use super::rules::Rules;
 use super::{Arrival, Segment};
-use crate::abi::{Counter, Service, SlotState, SlotWord, Stamp, WORDS_PER_SET};
+use crate::abi::{Counter, Service, SlotState, SlotWord, Stamp};
+use crate::datapath::choice::{Choice, Owner};
 use crate::datapath::flow_table::{
     Found, Kind, Scan, tag_of, tick, time_word, with_state, words_of,
 };
@@ -20,7 +21,7 @@ pub(super) struct Question<'a> {
 /// Where the packet goes, and what is to be written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Decision {
-    pub(super) result: Result<u16, Counter>,
+    pub(super) choice: Choice,
     /// Stamps to be set to the time of the packet.
     pub(super) unlogged: bool,
     pub(super) bare_syn: bool,
@@ -35,9 +36,9 @@ pub(super) struct Decision {
 
 impl Decision {
     #[inline(always)]
-    const fn to(result: Result<u16, Counter>) -> Self {
+    const fn to(choice: Choice) -> Self {
         Self {
-            result,
+            choice,
             unlogged: false,
             bare_syn: false,
             foreign: false,
@@ -56,43 +57,39 @@ impl Decision {
             put: bit,
             a,
             b,
-            ..Self::to(Ok(to))
+            ..Self::to(Choice::to(to))
         }
     }
 }
 
-/// Decides for a packet whose slot is not at rest; `words` are those of its flow set.
+/// Decides for a packet whose slot is not at rest; `scan` is what its flow set holds.
 #[inline(always)]
 pub(super) fn decide<R: Rules, T: Tables>(
     tables: &T,
     stamps: &T::Stamps,
-    words: &[u64; WORDS_PER_SET],
+    scan: &Scan,
     question: &Question,
 ) -> Decision {
     let word = question.word;
     if !R::RESIDUE_LOOKS && word.base() == word.current() {
-        return Decision::to(Ok(word.base()));
+        return Decision::to(Choice::to(word.base()));
     }
-    let scan = Scan::of(
-        words,
-        tag_of(question.arrival.flow_hash),
-        tick(question.now),
-    );
     let confirmed = if confirmed_counts::<R>(&scan.confirmed, question) {
         backend_of::<R, T>(tables, question.service, &scan.confirmed)
     } else {
-        None
+        Owner::NONE
     };
     let pending =
         if scan.pending.bit != 0 && !(R::EXPIRY && scan.pending.is_expired(tick(question.now))) {
             backend_of::<R, T>(tables, question.service, &scan.pending)
         } else {
-            None
+            Owner::NONE
         };
+    let (confirmed, pending) = (confirmed.get(), pending.get());
     if matches!(question.arrival.segment, Segment::Syn) {
-        syn::<R, _>(stamps, question, &scan, confirmed, pending)
+        syn::<R, _>(stamps, question, scan, confirmed, pending)
     } else {
-        other::<R>(question, &scan, confirmed, pending)
+        other::<R>(question, scan, confirmed, pending)
     }
 }
 
@@ -107,17 +104,18 @@ fn confirmed_counts<R: Rules>(record: &Found, question: &Question) -> bool {
 
 /// Number, local to the service, of the record's backend, if that is the service's and alive.
 #[inline(always)]
-fn backend_of<R: Rules, T: Tables>(tables: &T, service: &Service, record: &Found) -> Option<u16> {
+fn backend_of<R: Rules, T: Tables>(tables: &T, service: &Service, record: &Found) -> Owner {
     let index = record.backend() as u32;
     let number = index.wrapping_sub(service.first_backend);
-    if number >= service.backend_count {
-        return None;
+    if number >= service.backend_count || number > u16::MAX as u32 {
+        return Owner::NONE;
     }
-    let backend = tables.backend(index)?;
-    if R::ALIVE && !backend.is(crate::abi::Backend::ALIVE) {
-        return None;
+    match tables.backend(index) {
+        Some(backend) if !R::ALIVE || backend.is(crate::abi::Backend::ALIVE) => {
+            Owner::of(number as u16)
+        }
+        _ => Owner::NONE,
     }
-    Some(number as u16)
 }
 
 /// Whether more than `span_ns` passed from tick `then` to tick `now`; a tick of rounding counts as not yet.
@@ -143,7 +141,6 @@ fn syn<R: Rules, C: StampCells>(
         now,
     } = *question;
     if let Some(backend) = pending
-        && R::SYN_FOLLOWS_PENDING
         && scan.pending.low() == arrival.sequence
     {
         let b = time_word(tick(now + service.pending_ns), arrival.sequence);
@@ -162,7 +159,7 @@ fn syn<R: Rules, C: StampCells>(
     let frozen = R::FREEZE && now.saturating_sub(stamps.load(Stamp::BareSyn)) < service.prepare_ns;
     let none = confirmed.is_none() && pending.is_none();
     if handover && frozen && none && R::HANDOVER_DROPS {
-        return bare_syn::<R>(Err(Counter::DropHandover));
+        return bare_syn::<R>(Choice::drop(Counter::DropHandover));
     }
     let fresh = if frozen && !residue {
         word.base()
@@ -174,7 +171,7 @@ fn syn<R: Rules, C: StampCells>(
         _ => fresh,
     };
     if residue && none && to == word.base() {
-        return Decision::to(Ok(to));
+        return Decision::to(Choice::to(to));
     }
     let mut room = scan.room_for_pending();
     if !R::NEVER_EVICT && room == 0 {
@@ -189,9 +186,9 @@ fn syn<R: Rules, C: StampCells>(
     // No room, and nothing is evicted: the flow begins on `base`, remembered by the slot alone. In HANDOVER `base`
     // is about to change: the client sends it again.
     bare_syn::<R>(if handover && R::HANDOVER_DROPS {
-        Err(Counter::DropHandover)
+        Choice::drop(Counter::DropHandover)
     } else {
-        Ok(word.base())
+        Choice::to(word.base())
     })
 }
 
@@ -234,7 +231,7 @@ fn other<R: Rules>(
     }
     let track = matches!(word.state(), SlotState::Track);
     let handover = matches!(word.state(), SlotState::Handover);
-    let mut decision = Decision::to(Ok(word.base()));
+    let mut decision = Decision::to(Choice::to(word.base()));
     if matches!(arrival.segment, Segment::Reset) {
         return decision;
     }
@@ -253,11 +250,11 @@ fn other<R: Rules>(
 
 /// A SYN that leaves no record but the slot's stamps.
 #[inline(always)]
-fn bare_syn<R: Rules>(result: Result<u16, Counter>) -> Decision {
+fn bare_syn<R: Rules>(choice: Choice) -> Decision {
     Decision {
         unlogged: R::STAMP_BARE_SYN,
         bare_syn: R::STAMP_BARE_SYN,
-        ..Decision::to(result)
+        ..Decision::to(choice)
     }
 }
 

@@ -12,9 +12,10 @@ mod rules;
 pub use peek::{Peek, peek};
 pub use rules::{Rules, Sound};
 
-use super::flow_table as flows;
+use super::choice::Choice;
+use super::flow_table::{self as flows, Scan};
 use super::tables::{FlowCells, StampCells, Tables};
-use crate::abi::{Counter, Service, SlotState, Stamp};
+use crate::abi::{Counter, Service, SlotState, SlotWord, Stamp};
 use decide::{Decision, Question, decide};
 
 /// What a TCP segment means to the transition rules.
@@ -48,7 +49,7 @@ pub struct Arrival {
 /// Chooses the backend (number local to the service), or names the counter of the drop.
 ///
 /// Slots of UDP services are always at rest, so their packets come back from the first branch.
-#[inline(never)]
+#[inline(always)]
 pub fn choose<T: Tables>(tables: &T, service: &Service, arrival: &Arrival) -> Result<u16, Counter> {
     choose_by::<Sound, T>(tables, service, arrival)
 }
@@ -66,25 +67,42 @@ pub fn choose_by<R: Rules, T: Tables>(
     if matches!(word.state(), SlotState::Steady) {
         return Ok(word.base());
     }
+    choose_moving::<R, T>(tables, service, arrival, word).result()
+}
+
+/// The slot is not at rest. A function of its own in the kernel too: its stack would not fit beside the caller's.
+#[inline(never)]
+fn choose_moving<R: Rules, T: Tables>(
+    tables: &T,
+    service: &Service,
+    arrival: &Arrival,
+    word: SlotWord,
+) -> Choice {
     let Some(settings) = tables.settings() else {
-        return Err(Counter::DropInternal);
+        return Choice::drop(Counter::DropInternal);
     };
     let Some(stamps) = tables.stamps(arrival.slot) else {
-        return Err(Counter::DropInternal);
+        return Choice::drop(Counter::DropInternal);
     };
     let index = flows::set_index(arrival.flow_hash, settings.flow_set_mask);
     let Some(set) = tables.flow_set(index) else {
-        return Err(Counter::DropInternal);
+        return Choice::drop(Counter::DropInternal);
     };
     let now = tables.now();
-    let Some(word0) = flows::lock(&set) else {
-        return Err(Counter::DropBusy);
+    let word0 = if R::LOCK {
+        let Some(word0) = flows::lock(&set) else {
+            return Choice::drop(Counter::DropBusy);
+        };
+        word0
+    } else {
+        set.load(0)
     };
-    let words = flows::load_locked(&set, word0);
+    let tag = flows::tag_of(arrival.flow_hash);
+    let scan = Scan::of_locked(&set, word0, tag, flows::tick(now));
     let decision = decide::<R, T>(
         tables,
         &stamps,
-        &words,
+        &scan,
         &Question {
             service,
             arrival,
@@ -93,7 +111,7 @@ pub fn choose_by<R: Rules, T: Tables>(
         },
     );
     carry_out(&stamps, &set, &decision, word0, now);
-    decision.result
+    decision.choice
 }
 
 /// Writes what was decided: stamps before the record that they cover is published, so that the daemon, reading

@@ -3,7 +3,7 @@
 use super::decide::{Decision, Question, decide};
 use super::{Arrival, Segment, Sound};
 use crate::abi::{Counter, Service, SlotState, SlotWord};
-use crate::datapath::flow_table::{self as flows, Kind, Record};
+use crate::datapath::flow_table::{self as flows, Kind, Record, Scan};
 use crate::datapath::tables::Tables;
 
 /// Answer of [`peek`].
@@ -66,6 +66,7 @@ pub fn peek<T: Tables>(
         })
     };
     let pending = find(false);
+    let scan = Scan::of(&words, flows::tag_of(flow_hash), flows::tick(now));
     let ask = |segment, sequence| -> Decision {
         let arrival = Arrival {
             flow_hash,
@@ -79,7 +80,7 @@ pub fn peek<T: Tables>(
             word,
             now,
         };
-        decide::<Sound, T>(tables, &stamps, &words, &question)
+        decide::<Sound, T>(tables, &stamps, &scan, &question)
     };
     // Sequence numbers that confirm begin one after the SYN's own: its own does not.
     let initial = pending.map_or(0, |record| record.low);
@@ -88,7 +89,7 @@ pub fn peek<T: Tables>(
         now,
         confirmed: find(true),
         pending,
-        established: ask(Segment::Bare, initial).result,
-        new_flow: ask(Segment::Syn, initial ^ 1 << 31).result,
+        established: ask(Segment::Bare, initial).choice.result(),
+        new_flow: ask(Segment::Syn, initial ^ 1 << 31).choice.result(),
     })
 }

@@ -3,12 +3,12 @@
 /// Each constant is a rule that holds in [`Sound`]. They are constants of a type, so a program has no switch for
 /// them: the model of flows and owners compiles unsound variants of the same code and must see flows break.
 pub trait Rules {
+    /// What a packet does with the records of its 5-tuple is one act.
+    const LOCK: bool = true;
     /// A SYN makes no more than a pending record.
     const SYN_NEVER_CONFIRMS: bool = true;
     /// A SYN follows the confirmed record of its 5-tuple.
     const SYN_FOLLOWS_RECORD: bool = true;
-    /// A retransmitted SYN follows its pending record.
-    const SYN_FOLLOWS_PENDING: bool = true;
     /// Only a packet inside the window after the SYN's sequence number confirms.
     const WINDOW: bool = true;
     /// New flows keep going to `base` while a SYN without a record may still be answered.

@@ -1,0 +1,298 @@
+//! Tables, frames and leaving frames in memory, for the host.
+
+use super::world::World;
+use splitter_common::abi::{
+    Address, Backend, Counter, Interface, Reply, ReplyKey, Service, ServiceKey, Settings, SlotWord,
+    Stamp, Stamps, Vip, mapped,
+};
+use splitter_common::datapath::packet::Packet;
+use splitter_common::datapath::reply::Egress;
+use splitter_common::datapath::tables::{FlowCells, NextHop, StampCells, Tables};
+use splitter_common::wire::checksum::Change;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Tables over a [`World`]; what packets write stays in cells and is read back with [`Memory::flows`] and
+/// [`Memory::stamps`].
+pub struct Memory<'a> {
+    world: &'a World,
+    now: Cell<u64>,
+    flows: Vec<Set>,
+    stamps: Vec<Row>,
+    handshakes: RefCell<BTreeMap<u32, u64>>,
+    counted: RefCell<Vec<Counter>>,
+    traffic: RefCell<Vec<(u32, u64, bool, bool)>>,
+}
+
+impl<'a> Memory<'a> {
+    /// Tables in which it is `now`.
+    pub fn new(world: &'a World, now: u64) -> Self {
+        Self {
+            world,
+            now: Cell::new(now),
+            flows: world
+                .flows
+                .iter()
+                .map(|set| Set(Rc::new(set.words.map(Cell::new))))
+                .collect(),
+            stamps: world
+                .stamps
+                .iter()
+                .map(|s| Row(Rc::new([s.unlogged, s.bare_syn, s.foreign].map(Cell::new))))
+                .collect(),
+            handshakes: RefCell::default(),
+            counted: RefCell::default(),
+            traffic: RefCell::default(),
+        }
+    }
+
+    /// Another time, and the flow table and stamps as somebody else left them.
+    pub fn adopt(&self, now: u64, flows: &[[u64; 8]], stamps: &[Stamps]) {
+        self.now.set(now);
+        for (set, words) in self.flows.iter().zip(flows) {
+            for (word, value) in words.iter().enumerate() {
+                set.store(word, *value);
+            }
+        }
+        for (row, stamps) in self.stamps.iter().zip(stamps) {
+            row.store(Stamp::Unlogged, stamps.unlogged);
+            row.store(Stamp::BareSyn, stamps.bare_syn);
+            row.store(Stamp::Foreign, stamps.foreign);
+        }
+    }
+
+    /// The words of every flow set.
+    pub fn flows(&self) -> Vec<[u64; 8]> {
+        let words = |set: &Set| std::array::from_fn(|word| set.load(word));
+        self.flows.iter().map(words).collect()
+    }
+
+    /// The stamps of every slot.
+    pub fn stamps(&self) -> Vec<Stamps> {
+        let stamps = |row: &Row| Stamps {
+            unlogged: row.load(Stamp::Unlogged),
+            bare_syn: row.load(Stamp::BareSyn),
+            foreign: row.load(Stamp::Foreign),
+            reserved: 0,
+        };
+        self.stamps.iter().map(stamps).collect()
+    }
+
+    /// What was counted since the last call, in order.
+    pub fn counted(&self) -> Vec<Counter> {
+        self.counted.take()
+    }
+
+    /// What was sent to backends since the last call: index, bytes, whether a SYN, whether a completed handshake.
+    pub fn traffic(&self) -> Vec<(u32, u64, bool, bool)> {
+        self.traffic.take()
+    }
+}
+
+/// Stamps of one slot.
+#[derive(Clone)]
+pub struct Row(Rc<[Cell<u64>; 3]>);
+
+impl StampCells for Row {
+    fn load(&self, stamp: Stamp) -> u64 {
+        self.0[stamp as usize].get()
+    }
+
+    fn store(&self, stamp: Stamp, ns: u64) {
+        self.0[stamp as usize].set(ns);
+    }
+}
+
+/// A flow set.
+#[derive(Clone)]
+pub struct Set(Rc<[Cell<u64>; 8]>);
+
+impl FlowCells for Set {
+    fn load(&self, word: usize) -> u64 {
+        self.0[word].get()
+    }
+
+    fn store(&self, word: usize, value: u64) {
+        self.0[word].set(value);
+    }
+
+    fn compare_exchange(&self, word: usize, old: u64, new: u64) -> u64 {
+        let found = self.0[word].get();
+        if found == old {
+            self.0[word].set(new);
+        }
+        found
+    }
+}
+
+/// The value of a key in a short list.
+fn find<'a, K: PartialEq, V>(entries: &'a [(K, V)], key: &K) -> Option<&'a V> {
+    entries
+        .iter()
+        .find_map(|(known, value)| (known == key).then_some(value))
+}
+
+impl Tables for Memory<'_> {
+    type Stamps = Row;
+    type FlowSet = Set;
+
+    fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    fn settings(&self) -> Option<&Settings> {
+        Some(&self.world.settings)
+    }
+
+    fn vip(&self, address: &Address) -> Option<Vip> {
+        find(&self.world.vips, address).copied()
+    }
+
+    fn service_index(&self, key: &ServiceKey) -> Option<u32> {
+        find(&self.world.keys, key).copied()
+    }
+
+    fn service(&self, index: u32) -> Option<&Service> {
+        self.world.services.get(index as usize)
+    }
+
+    fn slot(&self, index: u32) -> Option<SlotWord> {
+        self.world.slots.get(index as usize).copied()
+    }
+
+    fn stamps(&self, index: u32) -> Option<Row> {
+        self.stamps.get(index as usize).cloned()
+    }
+
+    fn flow_set(&self, index: u32) -> Option<Set> {
+        self.flows.get(index as usize).cloned()
+    }
+
+    fn backend(&self, index: u32) -> Option<&Backend> {
+        self.world.backends.get(index as usize)
+    }
+
+    fn reply(&self, key: &ReplyKey) -> Option<&Reply> {
+        find(&self.world.replies, key)
+    }
+
+    fn owns(&self, address: &Address) -> bool {
+        self.world.own.contains(address)
+    }
+
+    fn interface(&self, index: u32) -> Option<&Interface> {
+        find(&self.world.interfaces, &index)
+    }
+
+    fn handshake(&self, cell: u32) -> u64 {
+        self.handshakes.borrow().get(&cell).copied().unwrap_or(0)
+    }
+
+    fn set_handshake(&self, cell: u32, value: u64) {
+        self.handshakes.borrow_mut().insert(cell, value);
+    }
+
+    fn count(&self, counter: Counter) {
+        self.counted.borrow_mut().push(counter);
+    }
+
+    fn count_traffic(&self, backend: u32, bytes: u64, syn: bool, handshake: bool) {
+        self.traffic
+            .borrow_mut()
+            .push((backend, bytes, syn, handshake));
+    }
+}
+
+/// A frame, at XDP or on its way out.
+pub struct Bytes<'a> {
+    world: &'a World,
+    interface: u32,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl<'a> Bytes<'a> {
+    /// A frame that came in on `interface` (or leaves there).
+    pub fn new(world: &'a World, interface: u32, bytes: Vec<u8>) -> Self {
+        Self {
+            world,
+            interface,
+            bytes,
+        }
+    }
+
+    /// Adds a change to the checksum at `offset`.
+    fn amend(&mut self, offset: usize, udp: bool, change: Change) -> Option<()> {
+        let old = u16::from_be_bytes(self.read(offset)?);
+        let new = if udp {
+            change.apply_udp(old)
+        } else {
+            change.apply(old)
+        };
+        self.write(offset, new.to_be_bytes())
+    }
+}
+
+impl Packet for Bytes<'_> {
+    fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.bytes.get(offset..offset + N)?.try_into().ok()
+    }
+
+    fn write<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) -> Option<()> {
+        self.bytes
+            .get_mut(offset..offset + N)?
+            .copy_from_slice(&bytes);
+        Some(())
+    }
+
+    fn interface(&self) -> u32 {
+        self.interface
+    }
+
+    fn route(&self, _: &Address, destination: &Address, _: u8, _: u16) -> Option<NextHop> {
+        find(&self.world.routes, destination).copied()
+    }
+}
+
+impl Egress for Bytes<'_> {
+    fn replace_v4(
+        &mut self,
+        offset: usize,
+        l3_checksum: usize,
+        l4_checksum: usize,
+        udp: bool,
+        (old, new): ([u8; 4], [u8; 4]),
+    ) -> Option<()> {
+        let change = Change::none().v4(&mapped(old), &mapped(new));
+        self.amend(l4_checksum, udp, change)?;
+        self.amend(l3_checksum, false, change)?;
+        self.write(offset, new)
+    }
+
+    fn replace_v6(
+        &mut self,
+        offset: usize,
+        l4_checksum: usize,
+        udp: bool,
+        (old, new): (&Address, &Address),
+    ) -> Option<()> {
+        self.amend(l4_checksum, udp, Change::none().v6(old, new))?;
+        self.write(offset, *new)
+    }
+
+    fn replace_port(
+        &mut self,
+        offset: usize,
+        l4_checksum: usize,
+        udp: bool,
+        (old, new): (u16, u16),
+    ) -> Option<()> {
+        self.amend(l4_checksum, udp, Change::none().word(old, new))?;
+        self.write(offset, new.to_be_bytes())
+    }
+}

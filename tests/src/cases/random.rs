@@ -1,0 +1,241 @@
+//! Random worlds and frames, for the comparison of host and kernel. Everything follows from a seed.
+
+use super::cast::Family;
+use super::craft::{Frame, craft};
+use super::memory::Bytes;
+use super::spec::{Protocol, Way};
+use super::world::{BACKEND_PORT, SECOND, World, past};
+use anyhow::Result;
+use splitter_common::abi::{Backend, SlotState, SlotWord, Stamps};
+use splitter_common::datapath::flow_table::{Kind, Record, tag_of, tick};
+use splitter_common::datapath::parse::{Headers, Parsed, parse};
+use splitter_common::hash;
+
+/// A sequence of numbers (SplitMix64).
+#[derive(Clone, Debug)]
+pub struct Random(pub u64);
+
+impl Random {
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    /// A number below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    /// True once in `often`.
+    pub fn once_in(&mut self, often: u64) -> bool {
+        self.below(often) == 0
+    }
+
+    /// One of several.
+    pub fn pick<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len() as u64) as usize]
+    }
+}
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
+/// Ports of the services in each mode.
+const WAYS: [(Way, u16); 3] = [(Way::Dsr, 80), (Way::Nat, 81), (Way::Local, 82)];
+/// Source ports: few, so that flows come again.
+const PORTS: [u16; 4] = [40_000, 40_001, 40_002, 40_003];
+/// Flow sets: few, so that they fill up.
+const SETS: u32 = 8;
+
+/// Twelve services, their slots in all states, and records of the flows that [`frame`] makes. Times are far from all
+/// thresholds, as the kernel's clock moves on during a run.
+pub fn world(random: &mut Random, now: u64) -> Result<World> {
+    let mut world = World::empty(SETS)?;
+    for family in FAMILIES {
+        for protocol in PROTOCOLS {
+            for (way, port) in WAYS {
+                world.add_service(family, protocol, way, &format!("vip:{port}"))?;
+            }
+        }
+    }
+    for (word, stamps) in world.slots.iter_mut().zip(&mut world.stamps) {
+        let state = random.pick(&[
+            SlotState::Steady,
+            SlotState::Track,
+            SlotState::Track,
+            SlotState::Residue,
+            SlotState::Handover,
+        ]);
+        // Backend 4 does not exist.
+        let backend = |random: &mut Random| {
+            if random.once_in(40) {
+                4
+            } else {
+                random.below(4) as u16
+            }
+        };
+        *word = SlotWord::new(state, backend(random), backend(random));
+        let mut stamp = || if random.once_in(3) { now } else { SECOND };
+        *stamps = Stamps {
+            unlogged: stamp(),
+            bare_syn: stamp(),
+            foreign: stamp(),
+            reserved: 0,
+        };
+    }
+    for backend in &mut world.backends {
+        if random.once_in(12) {
+            backend.flags &= !Backend::ALIVE;
+        }
+        if random.once_in(12) {
+            backend.interface = 0;
+        }
+    }
+    for _ in 0..random.below(40) {
+        let bytes = crafted(random)?;
+        record(&mut world, random, &bytes, now)?;
+    }
+    Ok(world)
+}
+
+/// A record of the flow of a frame, in its set, if it has a flow.
+fn record(world: &mut World, random: &mut Random, bytes: &[u8], now: u64) -> Result<()> {
+    let mut headers = Headers::default();
+    let packet = Bytes::new(world, 1, bytes.to_vec());
+    if parse(&packet, &mut headers) != Parsed::Transport {
+        return Ok(());
+    }
+    let Some((_, service)) = world.keys.iter().find(|(key, _)| {
+        (key.vip, key.port, key.protocol)
+            == (
+                headers.destination,
+                headers.destination_port,
+                headers.protocol,
+            )
+    }) else {
+        return Ok(());
+    };
+    let service = world.services[*service as usize];
+    let flow_hash = hash::flow_hash(&world.settings.hash_key, &headers);
+    let kind = random.pick(&[Kind::Pending, Kind::Learned, Kind::Confirmed]);
+    // Young; past the time after which a closed flow may begin anew; expired.
+    let at = past(now, random.pick(&[0, 1, 25, 65]))?;
+    let (life, low) = if kind == Kind::Pending {
+        (service.pending_ns, random.pick(&[1000, 5000]))
+    } else {
+        (service.record_ns, tick(at))
+    };
+    let record = Record {
+        kind,
+        closing: kind != Kind::Pending && random.once_in(3),
+        tag: tag_of(flow_hash),
+        backend: service.first_backend as u16 + random.below(4) as u16,
+        deadline: tick(at + life),
+        low,
+    };
+    let set = splitter_common::datapath::flow_table::set_index(flow_hash, SETS - 1);
+    let entry = 2 * random.below(4) as usize;
+    let words = &mut world.flows[set as usize].words;
+    // A flow has one record of a sort, as the rules keep it.
+    let pending = |kind: Kind| kind == Kind::Pending;
+    for other in [0, 2, 4, 6] {
+        let same = Record::unpack(words[other], words[other + 1])
+            .is_some_and(|found| found.tag == record.tag && pending(found.kind) == pending(kind));
+        if same {
+            words[other] = 0;
+        }
+    }
+    (words[entry], words[entry + 1]) = record.pack();
+    Ok(())
+}
+
+/// A frame: sound, or with a few bytes changed, cut off or added.
+pub fn frame(random: &mut Random) -> Result<Vec<u8>> {
+    let mut bytes = crafted(random)?;
+    if random.once_in(2) {
+        return Ok(bytes);
+    }
+    for _ in 0..=random.below(3) {
+        // Most of what matters lies in front.
+        let end = if random.once_in(4) {
+            bytes.len()
+        } else {
+            bytes.len().min(80)
+        };
+        if end == 0 {
+            break;
+        }
+        let at = random.below(end as u64) as usize;
+        match random.below(8) {
+            0 => bytes.truncate(at),
+            1 => bytes.resize(bytes.len() + at, 0),
+            2 => bytes[at] = random.pick(&[0, 1, 0x7f, 0x80, 0xff]),
+            3 => bytes[at] = random.next() as u8,
+            _ => bytes[at] ^= 1 << random.below(8),
+        }
+    }
+    Ok(bytes)
+}
+
+/// A sound frame, most of them for a service.
+fn crafted(random: &mut Random) -> Result<Vec<u8>> {
+    let family = random.pick(&FAMILIES);
+    let protocol = random.pick(&PROTOCOLS);
+    let port = random.pick(&PORTS);
+    let mut frame = Frame {
+        from: format!("client:{port}"),
+        to: format!("vip:{}", 80 + random.below(3)),
+        flags: random
+            .pick(&[
+                "S", "S", "S", "A", "A", "PA", "PA", "FA", "R", "RA", "SA", "SF", "",
+            ])
+            .into(),
+        sequence: random.pick(&[1000, 1001, 1001, 5000, 5001, 33_768, 33_769, 90_000]),
+        ttl: random.pick(&[64, 64, 64, 255, 2, 1, 0]),
+        tos: random.next() as u8,
+        ..Frame::default()
+    };
+    if random.once_in(2) {
+        frame.payload = random.below(300) as usize;
+    }
+    if random.once_in(8) {
+        frame.ip_options = "01010100".into();
+        frame.tcp_options = "01010101".into();
+    }
+    if random.once_in(30) {
+        frame.more_fragments = true;
+    }
+    frame.no_checksum = family == Family::V4 && random.once_in(5);
+    match random.below(20) {
+        // Replies, of all services; to the client, to one whose way is not known, to this host.
+        0..4 => {
+            // Services are numbered by family, protocol and mode; those in dsr mode have no replies.
+            let service = match (family, protocol) {
+                (Family::V4, Protocol::Tcp) => 0,
+                (Family::V4, Protocol::Udp) => 3,
+                (Family::V6, Protocol::Tcp) => 6,
+                (Family::V6, Protocol::Udp) => 9,
+            };
+            let backend_port = u64::from(BACKEND_PORT) + service + random.below(3);
+            frame.from = format!("b{}:{backend_port}", random.below(4));
+            let to = random.pick(&["client", "client", "nowhere", "host"]);
+            frame.to = format!("{to}:{port}");
+        }
+        4 => {
+            frame.kind = Some("solicitation".into());
+            frame.from = "neighbour:0".into();
+            frame.ttl = 255;
+            if family == Family::V4 {
+                frame.kind = Some("arp".into());
+                frame.destination_mac = "broadcast".into();
+            }
+        }
+        5 => frame.kind = Some("icmp".into()),
+        6 => frame.kind = Some("132".into()),
+        7 => frame.to = random.pick(&["quiet:80", "host:80", "vip:83"]).into(),
+        _ => {}
+    }
+    craft(&frame, family, protocol)
+}
