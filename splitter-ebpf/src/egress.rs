@@ -4,7 +4,6 @@
 //! (so nothing has to be pulled into it), and they know whether a checksum is partial.
 
 use aya_ebpf::{
-    EbpfContext,
     bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR},
     helpers::generated::{
         bpf_csum_diff, bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_skb_load_bytes,
@@ -26,9 +25,10 @@ const NEXT: i32 = -1;
 /// At TC egress, on every interface where replies of backends on this host leave.
 #[classifier]
 fn splitter_egress(context: TcContext) -> i32 {
+    let buffer = context.skb;
     let mut leaving = Leaving {
-        skb: context.as_ptr().cast(),
-        len: context.len() as usize,
+        skb: buffer.skb,
+        len: buffer.len() as usize,
     };
     reply::leave(&mut leaving, &Maps);
     NEXT

@@ -291,7 +291,7 @@ impl Scan {
         let high = (kind >> 1) & 1;
         // 1 where the difference is 0: it has 44 bits, so only 0 - 1 sets bit 63.
         let hit = (((a >> TAG_SHIFT) & TAG_MASK) ^ tag).wrapping_sub(1) >> 63;
-        let unexpired = ((b >> 32).wrapping_sub(now as u64) >> 31 & 1) ^ 1;
+        let unexpired = ((b >> 32).wrapping_sub(u64::from(now)) >> 31 & 1) ^ 1;
         let live = (low | high) & unexpired;
 
         let pending = hit & low & (high ^ 1);

@@ -74,7 +74,7 @@ pub fn answer_solicitation<P: Packet, T: Tables>(
         + sum(packet.read::<8>(l3 + 24)?)
         + sum(packet.read::<8>(l3 + 32)?)
         + MESSAGE as u32
-        + ICMPV6 as u32;
+        + u32::from(ICMPV6);
     let head = packet.read::<8>(l4)?;
     let vip = [packet.read::<8>(l4 + 8)?, packet.read::<8>(l4 + 16)?];
     let option = packet.read::<8>(l4 + 24)?;
@@ -99,7 +99,7 @@ pub fn answer_solicitation<P: Packet, T: Tables>(
     // From the VIP to the asker: the VIP stands in the message and in the pseudo-header.
     let body = sum(head) + 2 * (sum(vip[0]) + sum(vip[1])) + sum(option);
     let addresses = sum(asker[0]) + sum(asker[1]);
-    let [high, low] = checksum(body + addresses + MESSAGE as u32 + ICMPV6 as u32).to_be_bytes();
+    let [high, low] = checksum(body + addresses + MESSAGE as u32 + u32::from(ICMPV6)).to_be_bytes();
     packet.write(0, asker_mac)?;
     packet.write(6, own)?;
     packet.write(l3 + 8, vip[0])?;

@@ -40,7 +40,7 @@ pub fn restore<P: Packet, T: Tables>(
         headers.protocol,
         headers.length,
     );
-    let ttl = headers.ttl - hop.is_some() as u8;
+    let ttl = headers.ttl - u8::from(hop.is_some());
     let written = rewrite::source(packet, &headers, &reply.vip, reply.port, ttl);
     Some(match (written, hop) {
         (None, _) => Outcome::stop(Counter::DropInternal),

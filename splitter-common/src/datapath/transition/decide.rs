@@ -105,9 +105,9 @@ fn confirmed_counts<R: Rules>(record: &Found, question: &Question) -> bool {
 /// Number, local to the service, of the record's backend, if that is the service's and alive.
 #[inline(always)]
 fn backend_of<R: Rules, T: Tables>(tables: &T, service: &Service, record: &Found) -> Owner {
-    let index = record.backend() as u32;
+    let index = u32::from(record.backend());
     let number = index.wrapping_sub(service.first_backend);
-    if number >= service.backend_count || number > u16::MAX as u32 {
+    if number >= service.backend_count || number > u32::from(u16::MAX) {
         return Owner::NONE;
     }
     match tables.backend(index) {
@@ -123,7 +123,7 @@ fn backend_of<R: Rules, T: Tables>(tables: &T, service: &Service, record: &Found
 fn older(then: u32, now: u32, span_ns: u64) -> bool {
     let age = now.wrapping_sub(then);
     // A `then` ahead of `now` is another CPU's clock: as young as can be.
-    age >> 31 == 0 && age as u64 > (span_ns >> 24) + 1
+    age >> 31 == 0 && u64::from(age) > (span_ns >> 24) + 1
 }
 
 #[inline(always)]
