@@ -5,7 +5,7 @@ use nix::time::{ClockId, clock_gettime};
 
 /// One moment, on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Now {
+pub(super) struct Now {
     /// Coarse monotonic clock, nanoseconds: the one that the packet path stamps with (`bpf_ktime_get_coarse_ns`).
     pub ns: u64,
     /// Wall clock, for people.
@@ -13,7 +13,7 @@ pub struct Now {
 }
 
 /// Reads both clocks.
-pub fn now() -> Now {
+pub(super) fn now() -> Now {
     // The coarse clock exists on every Linux that has BPF links; zero would only make everything look young.
     let ns = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE).map_or(0, |time| {
         time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use splitter_common::abi::{Backend, Mode, Reply, ReplyKey, Service as Row, SlotWord, Stamp, Vip};
+use splitter_common::abi::{Backend, Mode, Reply, ReplyKey, SlotWord, Stamp, Vip};
 
 use splitter_common::datapath::flow_table;
 
 use super::census::Census;
 use super::clock::Now;
 use super::error::StartError;
-use super::identity::{BackendId, key_of, key_of_row};
+use super::identity::{BackendId, key_of};
 use super::live::Live;
 use super::numbers::Number;
 use super::start::{self, Judged, Removed};
@@ -18,7 +18,7 @@ use super::store::{Loaded, ServiceState, State, Store};
 use crate::dataplane::{Attached, Dataplane, DataplaneError};
 use crate::model::{Announce, Configuration, Seed};
 use crate::net;
-use crate::transition::{DrainStage, Timers, round};
+use crate::transition::round;
 
 /// Time between two rounds while slots are in transition, nanoseconds.
 pub(super) const ROUND_NS: u64 = 200_000_000;
@@ -292,85 +292,6 @@ impl<D: Dataplane> Core<D> {
         Ok(baseline)
     }
 
-    /// Advances backends that left the configuration: named, unnamed, drained, resting, free.
-    fn drain(&mut self, now_ns: u64) -> Result<(), DataplaneError> {
-        let leaves = |live: &Live| {
-            let mut numbers = live.numbers.iter();
-            numbers.any(|(_, n)| matches!(n, Number::Leaving(..) | Number::Resting(..)))
-        };
-        if !self.services.iter().any(leaves) {
-            return Ok(());
-        }
-        // A grace period before words and records are read: see `DrainStage::advance`.
-        self.dataplane.grace()?;
-        for at in 0..self.services.len() {
-            let live = &self.services[at];
-            if !leaves(live) {
-                continue;
-            }
-            let words = live.words(&self.dataplane)?;
-            let first_backend = live.row.first_backend;
-            let rest_ns = rest_ns(&live.row);
-            let numbers = live.numbers.clone();
-            let mut next = numbers.clone();
-            for (number, meaning) in numbers.iter() {
-                let index = first_backend + u32::from(number);
-                next.0[usize::from(number)] = match meaning {
-                    Number::Leaving(id, stage) => {
-                        let named = words
-                            .iter()
-                            .any(|w| w.base() == number || w.current() == number);
-                        let records = if named {
-                            0
-                        } else {
-                            Census::take(&self.dataplane, now_ns)?.of(index).total()
-                        };
-                        match stage.advance(named, records) {
-                            DrainStage::Drained => {
-                                self.retire(at, number, id)?;
-                                Number::Resting(id, now_ns)
-                            }
-                            stage => Number::Leaving(id, stage),
-                        }
-                    }
-                    Number::Resting(_, since) if now_ns.saturating_sub(since) > rest_ns => {
-                        self.dataplane.set_backend(index, &Backend::default())?;
-                        Number::Free
-                    }
-                    other => other,
-                };
-            }
-            self.services[at].numbers = next;
-        }
-        Ok(())
-    }
-
-    /// Nothing names the backend any more: it does not count, its replies are nobody's, its number rests.
-    fn retire(&mut self, at: usize, number: u16, id: BackendId) -> Result<(), DataplaneError> {
-        let live = &self.services[at];
-        let index = live.row.first_backend + u32::from(number);
-        let row = Backend {
-            address: id.address,
-            port: id.port,
-            ..Backend::default()
-        };
-        let key = reply_key(live, id);
-        self.dataplane.set_backend(index, &row)?;
-        let others = self.services.iter().enumerate().filter(|(i, _)| *i != at);
-        let in_use = others
-            .flat_map(|(_, live)| replies_of(live))
-            .any(|(other, _)| other == key);
-        if !in_use {
-            self.dataplane.set_reply(&key, None)?;
-        }
-        tracing::info!(
-            service = self.services[at].service.name,
-            backend = id.name(),
-            "drained: no slot and no flow record names it; it may be stopped"
-        );
-        Ok(())
-    }
-
     /// Frees records whose deadlines are long past, before their clock comes round.
     pub(super) fn sweep(&mut self, now_ns: u64) -> Result<(), DataplaneError> {
         let mut freed = 0;
@@ -380,34 +301,6 @@ impl<D: Dataplane> Core<D> {
         tracing::debug!(freed, "swept the flow table");
         Ok(())
     }
-
-    /// Frees what services that left the configuration held, once their records are over.
-    fn forget_removed(&mut self, now_ns: u64) -> Result<(), DataplaneError> {
-        let over =
-            |removed: &Removed| now_ns.saturating_sub(removed.since_ns) > rest_ns(&removed.row);
-        for at in (0..self.removed.len()).rev() {
-            if !over(&self.removed[at]) {
-                continue;
-            }
-            let Removed { index, row, .. } = self.removed[at];
-            let key = key_of_row(&row);
-            self.dataplane.set_service(index, &Row::default())?;
-            for number in 0..row.backend_count {
-                let backend = row.first_backend + number;
-                if self.dataplane.backend(backend)? != Backend::default() {
-                    self.dataplane.set_backend(backend, &Backend::default())?;
-                }
-            }
-            self.state.services.remove(&super::identity::key_name(&key));
-            self.removed.remove(at);
-        }
-        Ok(())
-    }
-}
-
-/// How long a number rests: by then no record that names it counts any more.
-fn rest_ns(row: &Row) -> u64 {
-    row.record_ns.max(row.pending_ns) + Timers::MARGIN_NS
 }
 
 /// Values by version name.
@@ -416,7 +309,7 @@ pub(super) fn names<T>(live: &Live, values: impl Iterator<Item = T>) -> BTreeMap
     versions.map(|v| v.name.clone()).zip(values).collect()
 }
 
-fn reply_key(live: &Live, id: BackendId) -> ReplyKey {
+pub(super) fn reply_key(live: &Live, id: BackendId) -> ReplyKey {
     ReplyKey {
         address: id.address,
         port: id.port,
@@ -426,7 +319,7 @@ fn reply_key(live: &Live, id: BackendId) -> ReplyKey {
 }
 
 /// What the replies of a service's backends become: of those that left the configuration, too, while they live.
-fn replies_of(live: &Live) -> Vec<(ReplyKey, Reply)> {
+pub(super) fn replies_of(live: &Live) -> Vec<(ReplyKey, Reply)> {
     if live.row.mode != Mode::Nat as u8 {
         return Vec::new();
     }

@@ -11,6 +11,7 @@ mod core;
 mod error;
 mod explain;
 mod identity;
+mod leave;
 mod live;
 mod network;
 mod numbers;

@@ -92,18 +92,11 @@ pub(super) async fn run(
                 core.sweep(clock::now().ns)?;
                 next_sweep = Instant::now() + SWEEP;
             }
-            request = requests.recv() => match request {
-                Some(request) => {
-                    answer(&mut core, request);
-                    next = next.min(Instant::now() + pace(&core));
-                }
-                None => {
-                    // The API is gone: nobody can ask any more, but transitions go on until the end.
-                    requests.close();
-                    (&mut shutdown).await;
-                    break;
-                }
-            },
+            // Where the API is gone nobody can ask any more, but transitions go on.
+            Some(request) = requests.recv() => {
+                answer(&mut core, request);
+                next = next.min(Instant::now() + pace(&core));
+            }
         }
     }
     watcher.abort();

@@ -117,8 +117,12 @@ pub(super) fn judge<D: Dataplane>(
         };
         let mut row = row;
         write_times(&mut row, service);
+        // In a range that no service has, a row is what a killed start left behind: it means nothing.
         let rows = (0..row.backend_count)
-            .map(|number| dataplane.backend(row.first_backend + number))
+            .map(|number| match adopted {
+                true => dataplane.backend(row.first_backend + number),
+                false => Ok(Backend::default()),
+            })
             .collect::<Result<Vec<Backend>, _>>()?;
         let numbers = Numbers::adopt(&rows, service, now_ns)
             .map_err(|homeless| StartError::Refused(no_numbers(service, &row, homeless)))?;

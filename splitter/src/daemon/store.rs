@@ -20,7 +20,7 @@ const FILE: &str = "state.json";
 
 /// What is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
+pub(super) struct State {
     /// The secret of hash and placement, two words in hexadecimal.
     pub seed: Option<(String, String)>,
     /// By identity of the service, such as `tcp 203.0.113.10:443`.
@@ -29,7 +29,7 @@ pub struct State {
 
 /// What is kept of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceState {
+pub(super) struct ServiceState {
     /// Its name, for readers of the file.
     pub name: String,
     /// Weights in force, basis points by version.
@@ -46,14 +46,14 @@ pub struct ServiceState {
 
 impl State {
     /// The seed, if one is kept.
-    pub fn seed(&self) -> Option<Seed> {
+    pub(super) fn seed(&self) -> Option<Seed> {
         let (first, second) = self.seed.as_ref()?;
         let word = |text: &str| u64::from_str_radix(text, 16).ok();
         Some(Seed([word(first)?, word(second)?]))
     }
 
     /// Keeps a seed.
-    pub fn set_seed(&mut self, Seed([first, second]): Seed) {
+    pub(super) fn set_seed(&mut self, Seed([first, second]): Seed) {
         self.seed = Some((format!("{first:016x}"), format!("{second:016x}")));
     }
 }
@@ -101,7 +101,7 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreErr
 
 /// How the state was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Loaded {
+pub(super) enum Loaded {
     /// Whole.
     Whole(State),
     /// There was none.
@@ -112,14 +112,14 @@ pub enum Loaded {
 
 /// The state folder, held exclusively.
 #[derive(Debug)]
-pub struct Store {
+pub(super) struct Store {
     folder: PathBuf,
     _lock: Flock<File>,
 }
 
 impl Store {
     /// Makes the folder where it is missing, and takes it.
-    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(folder).map_err(failed("create folder", folder))?;
         let file = File::open(folder).map_err(failed("open", folder))?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -135,7 +135,7 @@ impl Store {
     }
 
     /// Reads what is kept.
-    pub fn load(&self) -> Result<Loaded, StoreError> {
+    pub(super) fn load(&self) -> Result<Loaded, StoreError> {
         let path = self.folder.join(FILE);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -164,7 +164,7 @@ impl Store {
     }
 
     /// Writes it durably: when this returns, a loss of power does not undo it.
-    pub fn save(&self, state: &State) -> Result<(), StoreError> {
+    pub(super) fn save(&self, state: &State) -> Result<(), StoreError> {
         let path = self.folder.join(FILE);
         let new = self.folder.join(format!("{FILE}.new"));
         let text = serde_json::to_vec_pretty(&File1 {

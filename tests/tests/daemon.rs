@@ -1,0 +1,304 @@
+//! The daemon on a real kernel: maps, pins, links, lock. Root; a network namespace and a BPF file system of its own.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use rtnetlink::{LinkUnspec, LinkVeth};
+use splitter::api::Request;
+use splitter::api::types::{SetWeights, StatsView};
+use splitter::daemon::{self, DaemonError, Options};
+use splitter::dataplane::{self, DataplaneError};
+use splitter::model::{
+    Affinity, Announce, Backend, Configuration, DaemonSettings, Mode, Protocol, Service, Version,
+    Weights, XdpMode,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A namespace with a veth pair `edge`/`peer`, and a folder on a BPF file system that only this test sees.
+struct Host {
+    folder: tempfile::TempDir,
+}
+
+impl Host {
+    /// Must run on the thread that the test's runtime runs on, before it is made.
+    fn new() -> Result<Self> {
+        unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).context("run as root")?;
+        let none: Option<&str> = None;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+        let folder = tempfile::tempdir()?;
+        fs::create_dir(folder.path().join("bpf"))?;
+        mount(
+            Some("bpf"),
+            &folder.path().join("bpf"),
+            Some("bpf"),
+            MsFlags::empty(),
+            none,
+        )?;
+        Ok(Self { folder })
+    }
+
+    async fn links(&self) -> Result<()> {
+        let (connection, handle, _) = rtnetlink::new_connection()?;
+        tokio::spawn(connection);
+        handle
+            .link()
+            .add(LinkVeth::new("edge", "peer").build())
+            .execute()
+            .await?;
+        for (name, address) in [("edge", "192.0.2.1"), ("peer", "192.0.2.2")] {
+            let index = nix::net::if_::if_nametoindex(name)?;
+            let up = LinkUnspec::new_with_index(index).up().build();
+            handle.link().set(up).execute().await?;
+            let address: IpAddr = address.parse()?;
+            handle.address().add(index, address, 24).execute().await?;
+        }
+        Ok(())
+    }
+
+    fn bpffs(&self) -> PathBuf {
+        self.folder.path().join("bpf/splitter")
+    }
+
+    fn configuration(&self) -> Configuration {
+        let version = |name: &str, port| Version {
+            name: name.to_owned(),
+            backends: vec![Backend {
+                address: IpAddr::from([192, 0, 2, 1]),
+                port,
+                weight: 1,
+            }],
+        };
+        Configuration {
+            daemon: DaemonSettings {
+                interfaces: vec!["edge".to_owned()],
+                xdp_mode: XdpMode::Auto,
+                socket: self.folder.path().join("socket"),
+                state_dir: self.folder.path().join("state"),
+                bpffs: self.bpffs(),
+                max_slots: 4096,
+                flow_records: 4096,
+                seed: None,
+            },
+            services: vec![Service {
+                name: "web".to_owned(),
+                vip: IpAddr::from([203, 0, 113, 10]),
+                port: 80,
+                protocol: Protocol::Tcp,
+                mode: Mode::Nat,
+                affinity: Affinity::Flow,
+                announce: Announce::Arp,
+                slots: 256,
+                stable: "blue".to_owned(),
+                prepare: Duration::from_secs(1),
+                drain_idle: Duration::from_secs(10),
+                versions: vec![version("blue", 8001), version("green", 8002)],
+                weights: Weights::all_to(0, 2),
+            }],
+            origin: splitter::model::Origin::default(),
+        }
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            configuration: self.configuration(),
+            config_path: "test.toml".into(),
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // The mount lives in this thread's namespace alone; lazily, since descriptors may still be open.
+        let _ = umount2(&self.folder.path().join("bpf"), MntFlags::MNT_DETACH);
+    }
+}
+
+/// A daemon in this process.
+struct Running {
+    requests: mpsc::Sender<Request>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), DaemonError>>,
+}
+
+impl Running {
+    async fn start(options: Options) -> Result<Self> {
+        let (requests, queue) = mpsc::channel(8);
+        let (stop, stopped) = oneshot::channel();
+        let (ready, is_ready) = oneshot::channel();
+        let task = tokio::spawn(daemon::run(options, queue, ready, async {
+            let _ = stopped.await;
+        }));
+        if tokio::time::timeout(TIMEOUT, is_ready).await?.is_err() {
+            task.await??;
+            anyhow::bail!("ended without an error before it was ready");
+        }
+        Ok(Self {
+            requests,
+            stop,
+            task,
+        })
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(splitter::api::Answer<T>) -> Request) -> Result<T> {
+        let (to, answer) = oneshot::channel();
+        self.requests.send(request(to)).await?;
+        Ok(tokio::time::timeout(TIMEOUT, answer).await???)
+    }
+
+    async fn stats(&self) -> Result<StatsView> {
+        self.ask(Request::Stats).await
+    }
+
+    async fn stop(self) -> Result<()> {
+        let _ = self.stop.send(());
+        Ok(self.task.await??)
+    }
+}
+
+/// Runs a test in a namespace of its own: on a new thread, so that the others keep theirs.
+fn isolated<F>(test: impl FnOnce(Host) -> F + Send + 'static) -> Result<()>
+where
+    F: Future<Output = Result<()>>,
+{
+    let thread = std::thread::spawn(move || {
+        let host = Host::new()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            host.links().await?;
+            test(host).await
+        })
+    });
+    thread.join().expect("the test's thread does not panic")
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_restart_keeps_the_link_and_swaps_the_program() -> Result<()> {
+    isolated(|host| async move {
+        let first = Running::start(host.options()).await?;
+        let before = first.stats().await?.daemon.interfaces;
+        ensure!(before.len() == 1 && before[0].name == "edge", "{before:?}");
+        let green = SetWeights {
+            weights: [("green".to_owned(), 100.0)].into(),
+            now: false,
+            dry_run: false,
+        };
+        let change = first
+            .ask(|to| Request::Weights("web".to_owned(), green, to))
+            .await?;
+        assert_eq!((change.slots_moved, change.slots), (256, 256));
+        first.stop().await?;
+        let pins = host.bpffs().join("v1");
+        assert_eq!(names(&pins.join("links")), ["tc-egress-edge", "xdp-edge"]);
+        assert_eq!(names(&pins.join("maps")).len(), 14);
+
+        let second = Running::start(host.options()).await?;
+        let after = second.stats().await?.daemon.interfaces;
+        assert_eq!(after[0].link_id, before[0].link_id);
+        assert_eq!(after[0].xdp_mode, before[0].xdp_mode);
+        assert_ne!(after[0].program_id, before[0].program_id);
+        let view = second
+            .ask(|to| Request::Service("web".to_owned(), to))
+            .await?;
+        assert_eq!(view.versions[1].set_percent, 100.0);
+        assert_eq!(view.versions[1].backends[0].next_hop, "local");
+        assert_eq!(view.transition.context("goes on")?.track, 256);
+        second.stop().await
+    })
+}
+
+#[test]
+fn a_second_daemon_is_told_who_owns_the_folder() -> Result<()> {
+    isolated(|host| async move {
+        let first = Running::start(host.options()).await?;
+        let error = Running::start(host.options())
+            .await
+            .err()
+            .context("refused")?;
+        let text = error.to_string();
+        let owner = format!("another splitter daemon (process {})", std::process::id());
+        ensure!(text.contains(&owner), "{text}");
+        ensure!(text.contains(&*host.bpffs().to_string_lossy()), "{text}");
+        let refused = dataplane::detach(&host.bpffs());
+        ensure!(
+            matches!(refused, Err(DataplaneError::Owned { .. })),
+            "{refused:?}"
+        );
+        // Neither of the two did any harm.
+        assert_eq!(first.stats().await?.daemon.interfaces.len(), 1);
+        first.stop().await
+    })
+}
+
+#[test]
+fn detach_leaves_nothing_behind() -> Result<()> {
+    isolated(|host| async move {
+        Running::start(host.options()).await?.stop().await?;
+        let gone = dataplane::detach(&host.bpffs())?;
+        assert_eq!(gone.links, ["tc-egress-edge", "xdp-edge"]);
+        assert_eq!(gone.maps.len(), 14);
+        ensure!(!host.bpffs().exists(), "the folder is gone");
+        // The interface is free: another start attaches anew.
+        let again = Running::start(host.options()).await?;
+        assert_eq!(again.stats().await?.daemon.interfaces.len(), 1);
+        again.stop().await
+    })
+}
+
+#[test]
+fn maps_of_other_sizes_are_refused() -> Result<()> {
+    isolated(|host| async move {
+        Running::start(host.options()).await?.stop().await?;
+        let mut options = host.options();
+        options.configuration.daemon.flow_records = 8192;
+        let error = Running::start(options).await.err().context("refused")?;
+        let text = error.to_string();
+        for part in [
+            "FLOWS",
+            "1024 entries",
+            "2048 entries",
+            "daemon.flow_records",
+            "splitter detach",
+        ] {
+            ensure!(text.contains(part), "{part} is missing in: {text}");
+        }
+        Running::start(host.options()).await?.stop().await
+    })
+}
+
+#[test]
+fn a_missing_interface_is_named() -> Result<()> {
+    isolated(|host| async move {
+        let mut options = host.options();
+        options
+            .configuration
+            .daemon
+            .interfaces
+            .push("eth77".to_owned());
+        let error = Running::start(options).await.err().context("refused")?;
+        ensure!(error.to_string().contains("eth77"), "{error}");
+        ensure!(!host.bpffs().exists(), "nothing was made");
+        Ok(())
+    })
+}
