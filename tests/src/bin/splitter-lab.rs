@@ -1,0 +1,120 @@
+//! The processes of a lab: servers and clients. Started by the suites; nothing to be run by hand.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser;
+use splitter_tests::servers::Fault;
+use splitter_tests::{clients, servers};
+use tokio::sync::watch;
+
+/// A server or a client of a lab.
+#[derive(Parser)]
+enum Role {
+    /// Serves HTTP and UDP echo until killed.
+    Serve {
+        /// What it calls itself.
+        #[arg(long)]
+        name: String,
+        /// Addresses to listen on.
+        #[arg(long)]
+        listen: Vec<SocketAddr>,
+        /// Misbehave.
+        #[arg(long)]
+        fault: Option<Fault>,
+    },
+    /// Holds connections until its standard input ends.
+    Hold {
+        /// Whom to connect to.
+        #[arg(long)]
+        to: SocketAddr,
+        /// How many.
+        #[arg(long)]
+        connections: usize,
+        /// Milliseconds between messages.
+        #[arg(long)]
+        every: u64,
+    },
+    /// Makes short requests until its standard input ends.
+    Request {
+        /// Whom to ask.
+        #[arg(long)]
+        to: SocketAddr,
+        /// Requests a second.
+        #[arg(long)]
+        per_second: u32,
+    },
+    /// Sends datagrams until its standard input ends.
+    Udp {
+        /// Whom to send to.
+        #[arg(long)]
+        to: SocketAddr,
+        /// Sockets, each with a port of its own.
+        #[arg(long)]
+        sockets: usize,
+        /// Milliseconds between datagrams of a socket.
+        #[arg(long)]
+        every: u64,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    raise_descriptor_limit()?;
+    match Role::parse() {
+        Role::Serve {
+            name,
+            listen,
+            fault,
+        } => serve(name, &listen, fault).await,
+        Role::Hold {
+            to,
+            connections,
+            every,
+        } => clients::held::run(to, connections, Duration::from_millis(every), stop()).await,
+        Role::Request { to, per_second } => clients::requests::run(to, per_second, stop()).await,
+        Role::Udp { to, sockets, every } => {
+            clients::udp::run(to, sockets, Duration::from_millis(every), stop()).await
+        }
+    }
+}
+
+async fn serve(name: String, listen: &[SocketAddr], fault: Option<Fault>) -> Result<()> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for &address in listen {
+        tasks.spawn(servers::http::serve(
+            servers::http::bind(address)?,
+            name.clone(),
+            fault,
+        ));
+        tasks.spawn(servers::udp::serve(
+            servers::udp::bind(address).await?,
+            name.clone(),
+        ));
+    }
+    println!("listening");
+    while let Some(task) = tasks.join_next().await {
+        task??;
+    }
+    Ok(())
+}
+
+/// Becomes true when standard input ends.
+fn stop() -> watch::Receiver<bool> {
+    let (sender, receiver) = watch::channel(false);
+    std::thread::spawn(move || {
+        // An error ends the input as well as its end does.
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = sender.send(true);
+    });
+    receiver
+}
+
+/// A thousand connections need as many descriptors.
+fn raise_descriptor_limit() -> Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    Ok(())
+}
