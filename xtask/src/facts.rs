@@ -150,11 +150,11 @@ fn kernel() -> (u32, u32) {
 fn environment_compiler() -> Option<Result<Compiler, String>> {
     let rustc = std::env::var_os("SPLITTER_BPF_RUSTC");
     let cargo = std::env::var_os("SPLITTER_BPF_CARGO");
-    if rustc.is_none() && cargo.is_none() {
-        return None;
-    }
-    let rustc = PathBuf::from(rustc.unwrap_or_else(|| "rustc".into()));
-    let cargo = PathBuf::from(cargo.unwrap_or_else(|| "cargo".into()));
+    let (rustc, cargo) = match (rustc, cargo) {
+        (None, None) => return None,
+        (Some(rustc), Some(cargo)) => (PathBuf::from(rustc), PathBuf::from(cargo)),
+        _ => return Some(Err("one of SPLITTER_BPF_RUSTC and SPLITTER_BPF_CARGO is set, the other is not".into())),
+    };
     let shown = rustc.display().to_string();
     Some(
         compiler(Origin::Environment, rustc, cargo)

@@ -7,8 +7,8 @@ use crate::process::Line;
 
 /// The workspace's `rust-version`: the BPF crate is in the workspace, so its compiler must be as new.
 const OLDEST_RUST: u32 = 95;
-/// The oldest kernel with all that the packet path calls (`bpf_ktime_get_coarse_ns`).
-const OLDEST_KERNEL: (u32, u32) = (5, 11);
+/// The oldest kernel with all that splitter uses: the last to come were links at TC (TCX).
+const OLDEST_KERNEL: (u32, u32) = (6, 6);
 /// The linker that goes with the aya of the workspace.
 const LINKER_VERSION: &str = "0.13.0";
 /// The LLVMs that this linker can be built for.
