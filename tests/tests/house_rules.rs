@@ -27,9 +27,13 @@ fn files(root: &Path) -> Vec<Source> {
             let path = entry.expect("a readable entry").path();
             let relative = path.strip_prefix(root).expect("below the root");
             let name = relative.display().to_string();
+            // In a linked work tree `.git` is a file.
+            if name == ".git" {
+                continue;
+            }
             if path.is_dir() {
                 // `proptest-regressions` holds what proptest writes, not what people do.
-                if !["target", ".git", "proptest-regressions"].contains(&name.as_str()) {
+                if !["target", "proptest-regressions"].contains(&name.as_str()) {
                     folders.push(path);
                 }
             } else if let Ok(text) = std::fs::read_to_string(&path) {

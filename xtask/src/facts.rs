@@ -153,7 +153,11 @@ fn environment_compiler() -> Option<Result<Compiler, String>> {
     let (rustc, cargo) = match (rustc, cargo) {
         (None, None) => return None,
         (Some(rustc), Some(cargo)) => (PathBuf::from(rustc), PathBuf::from(cargo)),
-        _ => return Some(Err("one of SPLITTER_BPF_RUSTC and SPLITTER_BPF_CARGO is set, the other is not".into())),
+        _ => {
+            return Some(Err(
+                "one of SPLITTER_BPF_RUSTC and SPLITTER_BPF_CARGO is set, the other is not".into(),
+            ));
+        }
     };
     let shown = rustc.display().to_string();
     Some(
