@@ -136,6 +136,14 @@ fn compiler_remedy(facts: &Facts) -> Remedy {
     }
 }
 
+/// The compiler that lacks nothing but the source of `core`, where that is what will be brought: what is shown for the
+/// linker can then name it.
+fn to_be_completed(facts: &Facts) -> Option<&Compiler> {
+    let source = Remedy::Commands(vec![rustup_add("rust-src")]);
+    let rustup = facts.rustup.as_ref()?;
+    (facts.environment.is_none() && compiler_remedy(facts) == source).then_some(rustup)
+}
+
 /// Brings apt's package lists up to date.
 pub(crate) fn apt_update() -> Line {
     Line::new(["apt-get", "update"])
@@ -159,7 +167,7 @@ fn bpf_linker(facts: &Facts) -> Need {
 }
 
 fn linker_state(facts: &Facts) -> State {
-    let compiler = chosen(facts);
+    let compiler = chosen(facts).or_else(|| to_be_completed(facts));
     let llvm = compiler.map(|c| c.llvm);
     let why = match &facts.linker {
         Some(linker) => {

@@ -128,6 +128,15 @@ fn elsewhere_or_where_debian_is_too_old_rustup_brings_the_source_of_core() {
     }
     let facts = Facts {
         apt: Apt::Absent,
+        ..fresh()
+    };
+    let linker = typed(&facts, "BPF linker");
+    assert!(
+        linker[3].contains("--features llvm-22 "),
+        "its LLVM is known already: {linker:?}"
+    );
+    let facts = Facts {
+        apt: Apt::Absent,
         has_rustup: false,
         ..fresh()
     };
