@@ -151,16 +151,13 @@ pub(crate) const RULES: &[Rule] = &[
         reason: "whatever the command line can do, another client of the API can do too",
         applies: |path| in_module(path, "cli") && product(path),
         find: |file, _| {
-            let run = file.path.ends_with("/run.rs");
-            let mut found = file.with_phrase(&[
-                "UnixStream",
-                "hyper",
-                "hyper_util",
-                "crate::dataplane",
-                "crate::net",
-            ]);
-            if !run {
+            // `run` is the daemon, and `detach` is for when there is none.
+            let mut found = file.with_phrase(&["UnixStream", "hyper", "hyper_util", "crate::net"]);
+            if !file.path.ends_with("/run.rs") {
                 found.extend(file.with_phrase(&["daemon::", "crate::daemon"]));
+            }
+            if !file.path.ends_with("/detach.rs") {
+                found.extend(file.with_phrase(&["dataplane::", "crate::dataplane"]));
             }
             found
         },
@@ -170,11 +167,16 @@ pub(crate) const RULES: &[Rule] = &[
                 "splitter/src/cli/get.rs",
                 "let s = tokio::net::UnixStream::connect(path);",
             ),
+            ("splitter/src/cli/stats.rs", "use crate::dataplane;"),
         ],
         innocent: &[
             (
                 "splitter/src/cli/run.rs",
                 "crate::daemon::run(configuration)",
+            ),
+            (
+                "splitter/src/cli/detach.rs",
+                "crate::dataplane::detach(&bpffs)",
             ),
             ("splitter/src/cli/get.rs", "use crate::api::client::Client;"),
         ],
