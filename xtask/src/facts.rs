@@ -48,7 +48,7 @@ pub(crate) enum Apt {
     NoLists,
     /// It offers them, of this minor version of Rust.
     Offers(u32),
-    /// It does not know them.
+    /// It does not know them, or was not asked.
     Unknown,
 }
 
@@ -84,6 +84,8 @@ pub(crate) struct Facts {
     pub(crate) has_rustup: bool,
     /// Linker.
     pub(crate) linker: Option<Linker>,
+    /// Whether `ip` runs.
+    pub(crate) ip: bool,
     /// Whether `cargo fmt` runs.
     pub(crate) rustfmt: bool,
     /// Whether `cargo clippy` runs.
@@ -105,6 +107,7 @@ impl Facts {
             let runs = |argv: &'static [&'static str]| {
                 move || Line::new(argv.iter().copied()).ask().is_some()
             };
+            let ip = scope.spawn(runs(&["ip", "-V"]));
             let rustfmt = scope.spawn(runs(&["cargo", "fmt", "--version"]));
             let clippy = scope.spawn(runs(&["cargo", "clippy", "--version"]));
             let has_rustup = scope.spawn(runs(&["rustup", "--version"]));
@@ -117,16 +120,12 @@ impl Facts {
                 root,
                 kernel,
                 environment: join(environment),
-                // apt takes longer than all the rest together; it is not asked where its answer is not needed.
-                apt: if debian.as_ref().is_some_and(|c| c.clippy.is_some()) {
-                    Apt::Unknown
-                } else {
-                    apt()
-                },
+                apt: apt(debian.as_ref().is_some_and(|c| c.clippy.is_some())),
                 debian,
                 rustup: join(rustup),
                 has_rustup: join(has_rustup),
                 linker: join(linker),
+                ip: join(ip),
                 rustfmt: join(rustfmt),
                 clippy: join(clippy),
                 tools: tree.tools.clone(),
@@ -277,7 +276,8 @@ fn installed_llvm(record: &str) -> Option<u32> {
     after.split('"').next()?.parse().ok()
 }
 
-fn apt() -> Apt {
+/// apt takes longer than all the rest together; it is not asked what it offers where there is all that it could.
+fn apt(complete: bool) -> Apt {
     if !(Path::new("/usr/bin/apt-get").exists() && Path::new("/etc/debian_version").exists()) {
         return Apt::Absent;
     }
@@ -286,6 +286,9 @@ fn apt() -> Apt {
         .any(|path| path.to_string_lossy().contains("_Packages"));
     if !has_lists {
         return Apt::NoLists;
+    }
+    if complete {
+        return Apt::Unknown;
     }
     Line::new(["apt-cache", "policy", BPF_PACKAGE])
         .ask()

@@ -50,6 +50,7 @@ pub(crate) fn all(facts: &Facts) -> Vec<Need> {
         bpf_clippy(facts),
         component("rustfmt", "rustfmt", facts.rustfmt),
         component("clippy", "clippy", facts.clippy),
+        ip(facts),
     ]
 }
 
@@ -271,15 +272,7 @@ fn bpf_clippy(facts: &Facts) -> Need {
                     .into(),
             ),
         ),
-        Some(_) => {
-            let install = apt_install([DEBIAN_PACKAGES[2]]);
-            let commands = if facts.apt == Apt::NoLists {
-                vec![apt_update(), install]
-            } else {
-                vec![install]
-            };
-            State::Missing("none found".into(), Remedy::Commands(commands))
-        }
+        Some(_) => State::Missing("none found".into(), from_apt(facts, DEBIAN_PACKAGES[2])),
         None => State::Missing(
             "it comes with the BPF compiler".into(),
             Remedy::Commands(Vec::new()),
@@ -289,6 +282,28 @@ fn bpf_clippy(facts: &Facts) -> Need {
         name: "clippy for BPF",
         state,
     }
+}
+
+/// One package, whatever apt knows of others.
+fn from_apt(facts: &Facts, package: &'static str) -> Remedy {
+    let install = apt_install([package]);
+    Remedy::Commands(match facts.apt {
+        Apt::NoLists => vec![apt_update(), install],
+        _ => vec![install],
+    })
+}
+
+/// The lab's own tests use plain routing to show that links and servers are as they should be.
+fn ip(facts: &Facts) -> Need {
+    let state = if facts.ip {
+        State::Met("there".into())
+    } else if facts.apt == Apt::Absent {
+        let what = "install the `ip` command (package iproute2)";
+        State::Missing("not found".into(), Remedy::ByHand(what.into()))
+    } else {
+        State::Missing("not found".into(), from_apt(facts, "iproute2"))
+    };
+    Need { name: "ip", state }
 }
 
 fn component(name: &'static str, component: &str, there: bool) -> Need {

@@ -33,6 +33,7 @@ fn fresh() -> Facts {
         apt: Apt::Offers(96),
         has_rustup: true,
         linker: None,
+        ip: true,
         rustfmt: true,
         clippy: true,
         tools: "/src/target/tools".into(),
@@ -255,6 +256,16 @@ fn missing_components_come_from_rustup_and_an_old_kernel_is_for_the_user() {
     };
     assert_eq!(typed(&facts, "rustfmt"), ["rustup component add rustfmt"]);
     assert_eq!(typed(&facts, "clippy"), ["rustup component add clippy"]);
+    let facts = Facts {
+        ip: false,
+        ..ready()
+    };
+    assert!(typed(&facts, "ip")[0].ends_with(" iproute2"));
+    let facts = Facts {
+        apt: Apt::Absent,
+        ..facts
+    };
+    assert!(by_hand(&facts, "ip").1.contains("iproute2"));
     let old = Facts {
         kernel: (6, 5),
         ..ready()
