@@ -11,7 +11,7 @@ use crate::model::Seed;
 #[test]
 fn a_kill_between_any_two_writes_is_made_good() {
     // Coarse time: there are hundreds of lives to live.
-    const STEP: u64 = 2 * SECOND;
+    const STEP: u64 = 4 * SECOND;
     // What an undisturbed life comes to.
     let mut host = Host::new();
     let mut seeded = configuration(vec![service()]);
