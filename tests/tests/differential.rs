@@ -8,7 +8,7 @@ use splitter_common::datapath::flow_table::{Kind, Record, tick};
 use splitter_common::datapath::packet::Packet as _;
 use splitter_common::datapath::{reply, steer};
 use splitter_tests::cases::check::{Seen, digits, run_in_kernel};
-use splitter_tests::cases::kernel::{self, Kernel, SHORTEST};
+use splitter_tests::cases::kernel::{self, Kernel, SHORTEST, SHORTEST_AT_EGRESS};
 use splitter_tests::cases::memory::{Bytes, Memory};
 use splitter_tests::cases::random::{self, Random};
 use splitter_tests::cases::spec::Hook;
@@ -48,14 +48,18 @@ fn host_and_kernel_agree_on_random_frames() {
         let end = done + BATCH.min(frames - done);
         while done < end && kernel::now() - made < STALE {
             let frame = random::frame(&mut random).expect("a frame");
-            if frame.len() < SHORTEST {
-                continue;
-            }
             let hook = if random.once_in(8) {
                 Hook::Egress
             } else {
                 Hook::Xdp
             };
+            let shortest = match hook {
+                Hook::Xdp => SHORTEST,
+                Hook::Egress => SHORTEST_AT_EGRESS,
+            };
+            if frame.len() < shortest {
+                continue;
+            }
             let now = kernel::now();
             let flows = kernel.flows(world.flows.len()).expect("flows");
             let stamps = kernel.stamps(world.stamps.len()).expect("stamps");

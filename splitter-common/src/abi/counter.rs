@@ -1,4 +1,9 @@
 //! What became of every packet: each one ends in exactly one counter.
+//!
+//! Each packet that comes in at XDP is counted once. What leaves the host is the data plane's only where it is the reply
+//! of a backend on this host: that is counted once too ([`Counter::ReplyLocal`], or [`Counter::DropInternal`] where it
+//! could not be rewritten), and nothing else at TC egress. So the sum of all counters is the number of packets that came
+//! in and of local replies that were put right.
 
 /// What the kernel is told to do with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// Shorter frames are refused by the kernel's test runs: they have no whole Ethernet header.
 pub const SHORTEST: usize = 14;
+/// The same at TC, where test runs want a whole IP header too.
+pub const SHORTEST_AT_EGRESS: usize = 54;
 
 /// A program's size as the verifier saw it, and how long it took to load it.
 #[derive(Clone, Debug)]

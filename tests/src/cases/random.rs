@@ -2,6 +2,7 @@
 
 use super::cast::Family;
 use super::craft::{Frame, craft};
+use super::memory::Bytes;
 use super::spec::{Protocol, Way};
 use super::world::{BACKEND_PORT, SECOND, World, past};
 use anyhow::Result;
@@ -10,15 +11,13 @@ use splitter_common::datapath::flow_table::{Kind, Record, tag_of, tick};
 use splitter_common::datapath::parse::{Headers, Parsed, parse};
 use splitter_common::hash;
 
-use super::memory::Bytes;
-
 /// A sequence of numbers (SplitMix64).
 #[derive(Clone, Debug)]
 pub struct Random(pub u64);
 
 impl Random {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -27,7 +26,7 @@ impl Random {
 
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.number() % end
     }
 
     /// True once in `often`.
@@ -173,7 +172,7 @@ pub fn frame(random: &mut Random) -> Result<Vec<u8>> {
             0 => bytes.truncate(at),
             1 => bytes.resize(bytes.len() + at, 0),
             2 => bytes[at] = random.pick(&[0, 1, 0x7f, 0x80, 0xff]),
-            3 => bytes[at] = random.next() as u8,
+            3 => bytes[at] = random.number() as u8,
             _ => bytes[at] ^= 1 << random.below(8),
         }
     }
@@ -195,7 +194,7 @@ fn crafted(random: &mut Random) -> Result<Vec<u8>> {
             .into(),
         sequence: random.pick(&[1000, 1001, 1001, 5000, 5001, 33_768, 33_769, 90_000]),
         ttl: random.pick(&[64, 64, 64, 255, 2, 1, 0]),
-        tos: random.next() as u8,
+        tos: random.number() as u8,
         ..Frame::default()
     };
     if random.once_in(2) {
@@ -212,7 +211,14 @@ fn crafted(random: &mut Random) -> Result<Vec<u8>> {
     match random.below(20) {
         // Replies, of all services; to the client, to one whose way is not known, to this host.
         0..4 => {
-            let backend_port = u64::from(BACKEND_PORT) + random.below(13);
+            // Services are numbered by family, protocol and mode; those in dsr mode have no replies.
+            let service = match (family, protocol) {
+                (Family::V4, Protocol::Tcp) => 0,
+                (Family::V4, Protocol::Udp) => 3,
+                (Family::V6, Protocol::Tcp) => 6,
+                (Family::V6, Protocol::Udp) => 9,
+            };
+            let backend_port = u64::from(BACKEND_PORT) + service + random.below(3);
             frame.from = format!("b{}:{backend_port}", random.below(4));
             let to = random.pick(&["client", "client", "nowhere", "host"]);
             frame.to = format!("{to}:{port}");
