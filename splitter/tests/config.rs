@@ -1,13 +1,13 @@
-//! The configuration: what is accepted, what is refused and in which words, and that its documentation is true.
+//! The configuration: what is accepted, what is refused and in which words.
 //!
-//! `SPLITTER_BLESS=1` rewrites the expected errors in `tests/data/broken/` and the tables of `docs/configuration.md`.
+//! `SPLITTER_BLESS=1` rewrites the expected errors in `tests/data/broken/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use splitter::config::{self, ConfigError, KEYS, Section, Unset};
+use splitter::config::{self, ConfigError};
 use splitter::model::{Affinity, Announce, Configuration, Mode, Protocol, Seed, XdpMode};
 
 const GOOD: &str = include_str!("data/good.toml");
@@ -134,32 +134,6 @@ backends = []
     );
 }
 
-/// The defaults that the documentation names are the ones in force.
-#[test]
-fn written_defaults_change_nothing() {
-    let mut written = MINIMAL.to_owned();
-    for key in KEYS {
-        let Unset::Value(value) = key.default else {
-            continue;
-        };
-        let line = format!("{} = {value}", key.name);
-        written = match key.section {
-            Section::Daemon => written.replace("interfaces =", &format!("{line}\ninterfaces =")),
-            Section::Service => written.replace("\nmode =", &format!("\n{line}\nmode =")),
-            Section::Drain => {
-                written.replace("\nmode =", &format!("\ndrain = {{ {line} }}\nmode ="))
-            }
-            Section::Backend => written.replace("{ address", &format!("{{ {line}, address")),
-            Section::Root | Section::Version => panic!("add {} to this test", key.name),
-        };
-    }
-    assert_eq!(
-        parse(&written).unwrap(),
-        parse(MINIMAL).unwrap(),
-        "{written}"
-    );
-}
-
 #[test]
 fn what_need_not_be_written() {
     let none = parse("[daemon]\ninterfaces = [\"eth0\"]\n").unwrap();
@@ -175,71 +149,6 @@ fn what_need_not_be_written() {
         "a dsr backend's port is the service's"
     );
     assert_eq!(minimal.daemon.seed, None);
-}
-
-/// Required keys are required, and no key is documented that the reader does not look at: a value of a type that no key
-/// has is refused everywhere.
-#[test]
-fn every_documented_key_is_read() {
-    for key in KEYS {
-        let odd = format!("{} = 1979-05-27", key.name);
-        let text = match key.section {
-            Section::Root if key.name == "daemon" => format!("{odd}\n"),
-            Section::Root => format!("{odd}\n[daemon]\ninterfaces = [\"eth0\"]\n"),
-            Section::Daemon => format!("[daemon]\ninterfaces = [\"eth0\"]\n{odd}\n"),
-            Section::Service => MINIMAL.replace(
-                "[[service.version]]",
-                &format!("{odd}\n[[service.version]]"),
-            ),
-            Section::Drain => MINIMAL.replace(
-                "[[service.version]]",
-                &format!("[service.drain]\n{odd}\n[[service.version]]"),
-            ),
-            Section::Version => format!("{MINIMAL}{odd}\n"),
-            Section::Backend => MINIMAL.replace("{ address", &format!("{{ {odd}, address")),
-        };
-        // Where the key stands there already, it is put in its place.
-        let text = [
-            "interfaces",
-            "name",
-            "vip",
-            "port",
-            "protocol",
-            "mode",
-            "backends",
-            "address",
-        ]
-        .into_iter()
-        .filter(|name| *name == key.name)
-        .fold(text, |text, name| {
-            without_first_value(&text, name, key.section)
-        });
-        let error = error_of(&text);
-        assert!(
-            error.key.ends_with(key.name),
-            "{}: {error}\n{text}",
-            key.name
-        );
-    }
-}
-
-fn without_first_value(text: &str, name: &str, section: Section) -> String {
-    match (section, name) {
-        (Section::Backend, "address") => text.replace(", address = \"10.0.0.11\"", ""),
-        (Section::Version, "name") => text.replace("name = \"blue\"\n", ""),
-        (Section::Version, "backends") => {
-            text.replace("backends = [{ address = \"10.0.0.11\" }]\n", "")
-        }
-        (Section::Daemon, "interfaces") => text.replace("interfaces = [\"eth0\"]\n", ""),
-        (Section::Service, _) => {
-            let line = text
-                .lines()
-                .find(|line| line.starts_with(&format!("{name} = ")))
-                .expect("the key");
-            text.replacen(&format!("{line}\n"), "", 1)
-        }
-        _ => text.to_owned(),
-    }
 }
 
 #[test]
@@ -371,30 +280,6 @@ fn a_seed_is_never_repeated() {
         "[daemon]\ninterfaces = [\"eth0\"]\nseed = \"{secret}\"\n"
     ));
     assert!(!error.to_string().contains(&secret[..8]), "{error}");
-}
-
-#[test]
-fn the_documentation_lists_every_key() {
-    const BEGIN: &str =
-        "<!-- keys: begin (generated: SPLITTER_BLESS=1 cargo test -p splitter --test config) -->\n";
-    const END: &str = "<!-- keys: end -->";
-    let path = folder("../docs/configuration.md");
-    let text = fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect("the begin mark");
-    let (tables, after) = rest.split_once(END).expect("the end mark");
-    if blessing() {
-        fs::write(
-            &path,
-            format!("{before}{BEGIN}{}{END}{after}", config::reference()),
-        )
-        .unwrap();
-    } else {
-        assert_eq!(
-            tables,
-            config::reference(),
-            "run SPLITTER_BLESS=1 cargo test -p splitter --test config"
-        );
-    }
 }
 
 /// A change of a good file: where, how much is taken away, what is put there instead.

@@ -6,6 +6,7 @@ mod surface {
     mod api;
     mod changes;
     mod configuration;
+    mod daemon;
     mod documentation;
     mod fake;
     mod golden;

@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::format::plural;
 use super::output::{Output, Paint};
 use super::{Global, places};
-use crate::dataplane;
+use crate::dataplane::{self, DataplaneError};
 
 /// What `detach` takes.
 #[derive(Debug, clap::Args)]
@@ -39,7 +39,7 @@ pub(super) fn run(it: &Arguments, global: &Global, out: &mut Output) -> Result<(
             pinned("maps").map_err(failed)?,
         )
     } else {
-        let gone = dataplane::detach(&bpffs).map_err(|e| Failure::Failed(e.to_string()))?;
+        let gone = dataplane::detach(&bpffs).map_err(refused)?;
         (gone.links, gone.maps)
     };
     let removed = Removed {
@@ -49,6 +49,13 @@ pub(super) fn run(it: &Arguments, global: &Global, out: &mut Output) -> Result<(
         dry_run: it.dry_run,
     };
     out.view(&removed, table)
+}
+
+fn refused(error: DataplaneError) -> Failure {
+    Failure::Failed(match error {
+        DataplaneError::Owned { .. } => format!("{error}; stop it first"),
+        error => error.to_string(),
+    })
 }
 
 /// Names of what is pinned, of every layout version: `v1/links/…`, `v1/maps/…`.

@@ -43,6 +43,11 @@ pub(super) fn seconds(duration: f64) -> String {
     }
 }
 
+/// A moment, to the second: `2026-11-30 22:50:01 UTC`.
+pub(super) fn moment(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
 /// An address with its port; IPv6 in brackets.
 pub(super) fn address(ip: IpAddr, port: u16) -> String {
     SocketAddr::new(ip, port).to_string()

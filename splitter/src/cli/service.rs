@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Global;
 use super::failure::Failure;
-use super::format::{address, count, percent, plural, seconds, slots_in_transition};
+use super::format::{address, count, moment, percent, plural, seconds, slots_in_transition};
 use super::output::{Output, Paint};
 use super::table::Table;
 use super::watch;
@@ -130,7 +130,7 @@ fn story(service: &ServiceView, transition: &TransitionView, paint: Paint) -> St
         None => "not to be foretold".into(),
     };
     let lines = [
-        ("began", transition.began.to_string()),
+        ("began", moment(transition.began)),
         (
             "slots",
             format!(

@@ -2,7 +2,7 @@
 
 use super::Global;
 use super::failure::Failure;
-use super::format::{count, plural};
+use super::format::{count, moment, plural};
 use super::output::{Output, Paint};
 use super::table::Table;
 use crate::api::types::StatsView;
@@ -52,7 +52,9 @@ fn table(stats: &StatsView, paint: Paint) -> String {
             "daemon",
             format!(
                 "process {}, version {}, since {}",
-                daemon.pid, daemon.version, daemon.started
+                daemon.pid,
+                daemon.version,
+                moment(daemon.started)
             ),
         ),
     ];

@@ -1,6 +1,10 @@
 //! Every key that there is: what the reader accepts, and what `docs/configuration.md` is made of.
 
+mod table;
+
 use std::fmt::Write as _;
+
+pub use table::KEYS;
 
 /// A table of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,231 +72,6 @@ pub enum Unset {
     /// What these words say.
     Words(&'static str),
 }
-
-use Unset::{Required, Value, Words};
-
-const fn key(
-    section: Section,
-    name: &'static str,
-    default: Unset,
-    values: &'static str,
-    help: &'static str,
-) -> Key {
-    Key {
-        section,
-        name,
-        default,
-        values,
-        help,
-    }
-}
-
-/// Every key.
-pub const KEYS: &[Key] = &[
-    key(
-        Section::Root,
-        "daemon",
-        Required,
-        "a table",
-        "The daemon's own settings.",
-    ),
-    key(
-        Section::Root,
-        "service",
-        Words("no service"),
-        "an array of tables",
-        "The services. Without one the daemon runs and lets everything pass.",
-    ),
-    key(
-        Section::Daemon,
-        "interfaces",
-        Required,
-        "at least one name, each once; 1 to 15 characters",
-        "Where the XDP program goes. They must exist when the daemon starts.",
-    ),
-    key(
-        Section::Daemon,
-        "xdp_mode",
-        Value("\"auto\""),
-        "`auto`, `native`, `skb`",
-        "How it is attached: `auto` takes native where the driver can, else generic; the others insist.",
-    ),
-    key(
-        Section::Daemon,
-        "socket",
-        Value("\"/run/splitter/splitter.sock\""),
-        "an absolute path of at most 107 bytes",
-        "The API's Unix socket, made with mode 0660.",
-    ),
-    key(
-        Section::Daemon,
-        "state_dir",
-        Value("\"/var/lib/splitter\""),
-        "an absolute path",
-        "Where desired state is kept: weights set by hand, the seed.",
-    ),
-    key(
-        Section::Daemon,
-        "bpffs",
-        Value("\"/sys/fs/bpf/splitter\""),
-        "an absolute path",
-        "Folder in a BPF file system for pinned maps and links. One daemon per folder.",
-    ),
-    key(
-        Section::Daemon,
-        "max_slots",
-        Value("1048576"),
-        "64 to 16,777,216",
-        "Slots of all services together; the maps are made for so many.",
-    ),
-    key(
-        Section::Daemon,
-        "flow_records",
-        Value("1048576"),
-        "a power of two from 1,024 to 67,108,864",
-        "Flow records that the table has room for, 16 bytes each. Only flows of slots in transition need one.",
-    ),
-    key(
-        Section::Daemon,
-        "seed",
-        Words("made at the first start and kept in `state_dir`"),
-        "32 hexadecimal digits, not all zero",
-        "Secret key of the flow hash and of the placement. Hosts that share traffic need the same one.",
-    ),
-    key(
-        Section::Service,
-        "name",
-        Required,
-        "1 to 63 letters, digits, `.`, `_`, `-`, the first a letter or digit; unique",
-        "Name of the service.",
-    ),
-    key(
-        Section::Service,
-        "vip",
-        Required,
-        "an IPv4 or IPv6 unicast address",
-        "The address that clients dial.",
-    ),
-    key(
-        Section::Service,
-        "port",
-        Required,
-        "1 to 65,535",
-        "The port that clients dial. No other service may have the same VIP, port and protocol.",
-    ),
-    key(
-        Section::Service,
-        "protocol",
-        Required,
-        "`tcp`, `udp`",
-        "UDP follows the slot table at once.",
-    ),
-    key(
-        Section::Service,
-        "mode",
-        Required,
-        "`dsr`, `nat`",
-        "`dsr`: new MAC addresses only, the backend holds the VIP and is on the same link. `nat`: new destination address and port, replies come back through this host.",
-    ),
-    key(
-        Section::Service,
-        "affinity",
-        Value("\"flow\""),
-        "`flow`, `client`",
-        "What chooses the slot: the whole 5-tuple, or the client's address alone.",
-    ),
-    key(
-        Section::Service,
-        "slots",
-        Value("16384"),
-        "a power of two from 64 to 65,536",
-        "Size of the slot table; a weight is a number of slots. `max_slots` bounds the sum over all services.",
-    ),
-    key(
-        Section::Service,
-        "stable",
-        Words("the only version; required where there are several"),
-        "the name of a version",
-        "The version that owns the service at rest.",
-    ),
-    key(
-        Section::Service,
-        "announce",
-        Value("\"none\""),
-        "`none`, `arp`",
-        "Who answers for the VIP: nobody here (it is routed to this host or configured on it), or the packet path, for ARP and neighbour solicitations. The same for all services of one VIP.",
-    ),
-    key(
-        Section::Service,
-        "prepare",
-        Value("\"3s\""),
-        "0.1 s to 6 s, as in `500ms`, `3s`",
-        "How long new flows keep going where they went before a change, so that handshakes under way end where they began.",
-    ),
-    key(
-        Section::Service,
-        "weights",
-        Words("everything to `stable`"),
-        "version → percent, at most two decimals, together 100; each is 0 or gets at least one slot",
-        "Shares of new flows at the *first* start. Versions that are not named get 0. Weights set later by command stay in force.",
-    ),
-    key(
-        Section::Service,
-        "drain",
-        Words("its keys' defaults"),
-        "a table",
-        "When flows are over.",
-    ),
-    key(
-        Section::Service,
-        "version",
-        Required,
-        "1 to 64 tables",
-        "The versions.",
-    ),
-    key(
-        Section::Drain,
-        "idle",
-        Value("\"5m\""),
-        "10 s to 24 h",
-        "A flow silent for so long is over. A TCP flow can break only if it was silent for longer while its slot moved.",
-    ),
-    key(
-        Section::Version,
-        "name",
-        Required,
-        "as a service's; unique in the service",
-        "Name of the version.",
-    ),
-    key(
-        Section::Version,
-        "backends",
-        Required,
-        "an array of tables; empty only where the version's weight is 0; at most 65,535 in a service",
-        "Its backends.",
-    ),
-    key(
-        Section::Backend,
-        "address",
-        Required,
-        "a unicast address of the VIP's family, not loopback",
-        "The backend's own address. With the port it is unique in the service.",
-    ),
-    key(
-        Section::Backend,
-        "port",
-        Words("the service's port"),
-        "1 to 65,535; `nat` only",
-        "The port that the backend listens on. No two `nat` services may share an address, port and protocol: nobody could tell whose replies they are.",
-    ),
-    key(
-        Section::Backend,
-        "weight",
-        Value("1"),
-        "1 to 65,535",
-        "Its share within the version, in proportion to the others.",
-    ),
-];
 
 /// Keys and tables of later versions: refused with words of their own, since whoever writes them has read of them.
 const LATER: &[(Section, &[&str])] = &[
@@ -394,9 +173,9 @@ pub fn reference() -> String {
         );
         for key in KEYS.iter().filter(|key| key.section == section) {
             let default = match key.default {
-                Required => "required".to_owned(),
-                Value(value) => format!("`{value}`"),
-                Words(words) => words.to_owned(),
+                Unset::Required => "required".to_owned(),
+                Unset::Value(value) => format!("`{value}`"),
+                Unset::Words(words) => words.to_owned(),
             };
             let _ = writeln!(
                 text,

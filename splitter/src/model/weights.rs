@@ -187,3 +187,109 @@ pub enum WeightsError {
     #[error("found version \"{0}\" twice, expected each version once")]
     Twice(String),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> PercentFault {
+        match BasisPoints::parse(text) {
+            Err(WeightsError::Percent { why, .. }) => why,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn percentages_are_read_exactly() {
+        for (text, points) in [
+            ("0", 0),
+            ("100", 10_000),
+            ("33.33", 3_333),
+            ("0.5", 50),
+            ("0.01", 1),
+            ("007.10", 710),
+            ("5.1000", 510),
+        ] {
+            assert_eq!(BasisPoints::parse(text), Ok(BasisPoints(points)), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_text_is_refused_for_a_reason() {
+        for text in [
+            "", ".", "5.", ".5", "-1", "+1", "1e2", "5 %", "5,5", "nan", "٣",
+        ] {
+            assert_eq!(fault(text), PercentFault::Number, "{text}");
+        }
+        assert_eq!(fault("0.005"), PercentFault::Decimals);
+        for text in ["100.01", "101", "99999999999999999999"] {
+            assert_eq!(fault(text), PercentFault::Range, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_basis_point_survives_text_and_number() {
+        for points in (0..=10_000).map(BasisPoints) {
+            assert_eq!(BasisPoints::parse(&points.to_string()), Ok(points));
+            assert_eq!(BasisPoints::from_percent(points.percent()), Ok(points));
+        }
+        assert!(
+            BasisPoints::from_percent(0.1 + 0.2).is_err(),
+            "0.30000000000000004"
+        );
+        assert!(BasisPoints::from_percent(f64::NAN).is_err());
+        assert!(BasisPoints::from_percent(-0.01).is_err());
+    }
+
+    #[test]
+    fn display_is_short() {
+        let shown =
+            [0, 1, 10, 50, 100, 3_333, 10_000].map(|points| BasisPoints(points).to_string());
+        assert_eq!(shown, ["0", "0.01", "0.1", "0.5", "1", "33.33", "100"]);
+        assert_eq!(format!("[{:>6}]", BasisPoints(50)), "[   0.5]");
+    }
+
+    #[test]
+    fn weights_come_in_the_order_of_versions() {
+        let versions = ["blue", "green", "old"];
+        let weights = Weights::parse(&versions, [("green", "10"), ("blue", "90")]).unwrap();
+        assert_eq!(
+            weights.shares(),
+            [BasisPoints(9_000), BasisPoints(1_000), BasisPoints(0)]
+        );
+        assert_eq!(weights.share(3), BasisPoints(0));
+        assert_eq!(
+            Weights::all_to(1, 2).shares(),
+            [BasisPoints(0), BasisPoints::WHOLE]
+        );
+    }
+
+    #[test]
+    fn wrong_weights_are_refused() {
+        let error = |named: &[(&'static str, &'static str)]| {
+            Weights::parse(&["blue", "green"], named.iter().copied())
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(
+            error(&[("blue", "90")]),
+            "found a sum of 90.00 %, expected 100 %"
+        );
+        assert_eq!(
+            error(&[("blue", "90"), ("green", "10.05")]),
+            "found a sum of 100.05 %, expected 100 %"
+        );
+        assert_eq!(
+            error(&[("red", "100")]),
+            "found version \"red\", expected one of blue, green"
+        );
+        assert_eq!(
+            error(&[("blue", "50"), ("blue", "50")]),
+            "found version \"blue\" twice, expected each version once"
+        );
+        assert_eq!(
+            error(&[("blue", "x")]),
+            "found \"x\", expected a percentage from 0 to 100"
+        );
+    }
+}

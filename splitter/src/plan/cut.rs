@@ -34,7 +34,7 @@ pub fn quotas(slots: u32, basis_points: &[u16]) -> Vec<u32> {
 }
 
 /// The rank of a version in the order in which versions take their ranges.
-pub(super) fn rank<'a>(seed: Seed, version: &'a str) -> (u64, &'a str) {
+pub(super) fn rank(seed: Seed, version: &str) -> (u64, &str) {
     (keyed::hash(seed, "version", version.as_bytes()), version)
 }
 

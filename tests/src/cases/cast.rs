@@ -91,7 +91,7 @@ pub fn mac(name: &str) -> Result<[u8; 6]> {
 /// Bytes of a string of hexadecimal digits; blanks are ignored.
 pub fn hex(text: &str) -> Result<Vec<u8>> {
     let digits: Vec<u8> = text.bytes().filter(|c| !c.is_ascii_whitespace()).collect();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         bail!("{text:?} has an odd number of digits");
     }
     digits

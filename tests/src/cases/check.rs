@@ -304,7 +304,11 @@ fn expectation(instance: &Instance, world: &World, input: &Frame) -> Result<Expe
         let mut set = |key: &str, value: Value| changes.insert(key.into(), value);
         if instance.way != Way::Local {
             via = Some(backend.interface);
-            let own = if number % 2 == 0 { "own" } else { "own7" };
+            let own = if number.is_multiple_of(2) {
+                "own"
+            } else {
+                "own7"
+            };
             set("destination_mac", format!("b{number}").into());
             set("source_mac", own.into());
         }

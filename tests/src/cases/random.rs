@@ -17,7 +17,7 @@ pub struct Random(pub u64);
 
 impl Random {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -26,7 +26,7 @@ impl Random {
 
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.number() % end
     }
 
     /// True once in `often`.
@@ -172,7 +172,7 @@ pub fn frame(random: &mut Random) -> Result<Vec<u8>> {
             0 => bytes.truncate(at),
             1 => bytes.resize(bytes.len() + at, 0),
             2 => bytes[at] = random.pick(&[0, 1, 0x7f, 0x80, 0xff]),
-            3 => bytes[at] = random.next() as u8,
+            3 => bytes[at] = random.number() as u8,
             _ => bytes[at] ^= 1 << random.below(8),
         }
     }
@@ -194,7 +194,7 @@ fn crafted(random: &mut Random) -> Result<Vec<u8>> {
             .into(),
         sequence: random.pick(&[1000, 1001, 1001, 5000, 5001, 33_768, 33_769, 90_000]),
         ttl: random.pick(&[64, 64, 64, 255, 2, 1, 0]),
-        tos: random.next() as u8,
+        tos: random.number() as u8,
         ..Frame::default()
     };
     if random.once_in(2) {

@@ -180,7 +180,7 @@ impl World {
 /// Backend `number`: the odd ones are reached through another interface than the one that frames come in on.
 fn backend(family: Family, way: Way, number: u32, port: u16) -> Result<Backend> {
     let name = format!("b{number}");
-    let (interface, source) = if number % 2 == 0 {
+    let (interface, source) = if number.is_multiple_of(2) {
         (INGRESS, "own")
     } else {
         (ELSEWHERE, "own7")

@@ -1,7 +1,8 @@
 //! The invariants.
 
+use super::report::Violation;
 use super::tables::Port;
-use super::world::{FIRST_BACKEND, NS, T_IDLE, Violation, World, hash_of, slot_of};
+use super::world::{FIRST_BACKEND, NS, T_IDLE, World, hash_of, slot_of};
 use splitter_common::abi::SlotState;
 use splitter_common::datapath::flow_table::{Kind, QUOTA, Record};
 use splitter_common::datapath::transition::{Rules, peek};

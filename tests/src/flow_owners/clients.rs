@@ -1,6 +1,7 @@
 //! Clients: what flows do and what they expect.
 
-use super::world::{Event, MS, PREPARE, S, T_IDLE, Violation, World, slot_of};
+use super::report::Violation;
+use super::world::{Event, MS, PREPARE, S, T_IDLE, World, slot_of};
 use splitter_common::abi::{Counter, SlotState};
 use splitter_common::datapath::transition::{Rules, Segment};
 use std::cell::Cell;

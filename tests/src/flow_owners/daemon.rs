@@ -1,7 +1,8 @@
 //! The daemon: the real rounds, carried out cell by cell, killed anywhere; deaths, drains, numbers used again.
 
 use super::mutants::Mutant;
-use super::world::{Event, FIRST_BACKEND, MS, NB, NS, Note, S, T_IDLE, Violation, World};
+use super::report::{Note, Violation};
+use super::world::{Event, FIRST_BACKEND, MS, NB, NS, S, T_IDLE, World};
 use splitter::model::Protocol;
 use splitter::transition::{Cell, DrainStage, Round, SlotWrite, Timers, Wish, round};
 use splitter_common::abi::{SlotState, SlotWord, Stamp};

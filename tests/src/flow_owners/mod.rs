@@ -9,9 +9,10 @@
 //! packet of the flow that follows the last one within `T_idle` must reach that backend (`Pcc`), the handshake's own
 //! packets too (`Birth`), and no backend may be called drained while such a flow is on it (`Drain`).
 //!
-//! * [`tables`](self): memory with a hook before each access, and the watch over evictions.
+//! * `tables`: memory with a hook before each access, and the watch over evictions.
 //! * `clients`: flows and what they expect. `attack`: what spoofers send. `daemon`: rounds, kills, deaths, drains.
 //! * `checks`: the invariants I1 to I5.
+//! * `world`: time, and what happens next. `report`: what became of it.
 //! * [`Mutant`]: the algorithm with one rule left out, to show that the model sees it.
 
 mod attack;
@@ -20,11 +21,12 @@ mod clients;
 mod daemon;
 mod mutants;
 mod random;
+mod report;
 mod tables;
 mod world;
 
 pub use mutants::Mutant;
-pub use world::{Report, Violation};
+pub use report::{Report, Violation};
 
 use splitter_common::datapath::transition::Sound;
 

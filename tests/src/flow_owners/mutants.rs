@@ -1,7 +1,8 @@
 //! The algorithm with one rule left out. The rules of packets are constants of a type; those of the daemon are
 //! undone between the real round and its writes. Nothing of this can be switched on in a program that ships.
 
-use super::world::{Report, World};
+use super::report::Report;
+use super::world::World;
 use splitter::transition::Round;
 use splitter_common::abi::{SlotState, SlotWord};
 use splitter_common::datapath::transition::Rules;

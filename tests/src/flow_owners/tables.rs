@@ -1,6 +1,7 @@
 //! The tables in memory. Every access first lets the rest of the world go on.
 
-use super::world::{FIRST_BACKEND, NB, NS, Violation, World};
+use super::report::Violation;
+use super::world::{FIRST_BACKEND, NB, NS, World};
 use splitter_common::abi::{
     Address, Backend, Counter, Interface, Reply, ReplyKey, Service, ServiceKey, Settings, SlotWord,
     Stamp, Vip,

@@ -129,19 +129,17 @@ async fn weights(
     })?;
     let set: SetWeights =
         serde_json::from_slice(&body).map_err(|e| RequestError::Invalid(format!("body: {e}")))?;
+    // The daemon says what changes; who asks, only the socket knows.
+    tracing::info!(
+        service = name,
+        dry_run = set.dry_run,
+        uid = peer.uid,
+        pid = peer.pid,
+        "weights asked for",
+    );
     let change = ask(&requests, |answer| Request::Weights(name, set, answer)).await;
-    match &change {
-        Ok(Json(change)) if !change.dry_run => tracing::info!(
-            service = change.service,
-            before = ?change.before,
-            after = ?change.after,
-            slots_moved = change.slots_moved,
-            uid = peer.uid,
-            pid = peer.pid,
-            "weights set",
-        ),
-        Ok(_) => {}
-        Err(error) => tracing::info!(%error, uid = peer.uid, pid = peer.pid, "weights refused"),
+    if let Err(error) = &change {
+        tracing::info!(%error, "weights refused");
     }
     change
 }
