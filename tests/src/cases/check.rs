@@ -5,14 +5,12 @@ use super::craft::{Frame, balance, craft};
 use super::kernel::{self, Kernel};
 use super::memory::{Bytes, Memory};
 use super::spec::{Hook, Instance, Record, Way};
-use super::world::{SECOND, World, past};
+use super::world::{SECOND, World, flow, pack};
 use anyhow::{Context, Result, bail, ensure};
 use splitter::object;
 use splitter_common::abi::{Counter, Stamps, Verdict};
-use splitter_common::datapath::flow_table::{Kind, Record as Packed, tag_of, tick};
-use splitter_common::datapath::parse::{Headers, Parsed, parse};
+use splitter_common::datapath::flow_table::{Record as Packed, tick};
 use splitter_common::datapath::{reply, steer};
-use splitter_common::hash;
 use toml::{Table, Value};
 
 /// What the host's clock says in every case.
@@ -348,47 +346,6 @@ fn expectation(instance: &Instance, world: &World, input: &Frame) -> Result<Expe
 
 fn frame(table: &Table) -> Result<Frame> {
     Ok(table.clone().try_into()?)
-}
-
-/// Hash and slot of the flow of a frame.
-fn flow(world: &World, bytes: &[u8]) -> Option<(u64, usize)> {
-    let mut headers = Headers::default();
-    let packet = Bytes::new(world, INGRESS, bytes.to_vec());
-    if parse(&packet, &mut headers) != Parsed::Transport {
-        return None;
-    }
-    let key = &world.settings.hash_key;
-    let hash = hash::flow_hash(key, &headers);
-    let slot = hash::slot(key, &world.services[0], &headers, hash);
-    Some((hash, slot as usize))
-}
-
-/// The words of a record; its times count from `now`.
-fn pack(record: &Record, flow_hash: u64, world: &World, now: u64) -> Result<(u64, u64)> {
-    let service = &world.services[0];
-    let at = past(now, record.age)?;
-    let (kind, closing) = match record.kind.as_str() {
-        "pending" => (Kind::Pending, false),
-        "learned" => (Kind::Learned, false),
-        "confirmed" => (Kind::Confirmed, false),
-        "closing" => (Kind::Confirmed, true),
-        "learned_closing" => (Kind::Learned, true),
-        other => bail!("no kind of record is called {other:?}"),
-    };
-    let (life, low) = if kind == Kind::Pending {
-        (service.pending_ns, record.sequence)
-    } else {
-        (service.record_ns, tick(at))
-    };
-    let packed = Packed {
-        kind,
-        closing,
-        tag: tag_of(flow_hash.wrapping_add(record.stranger)),
-        backend: u16::try_from(service.first_backend)? + record.backend,
-        deadline: tick(at + life),
-        low,
-    };
-    Ok(packed.pack())
 }
 
 fn unpack(words: &[u64; 8]) -> Vec<Packed> {

@@ -1,13 +1,17 @@
 //! The contents of the tables in which a case runs.
 
 use super::cast::{ELSEWHERE, Family, INGRESS, mac};
-use super::spec::{BackendChange, Instance, Protocol, Slot, Way};
+use super::memory::Bytes;
+use super::spec::{BackendChange, Instance, Protocol, Record, Slot, Way};
 use anyhow::{Context, Result, bail};
 use splitter_common::abi::{
     Address, Affinity, Backend, FlowSet, Interface, Mode, Reply, ReplyKey, Service, ServiceKey,
     Settings, SlotState, SlotWord, Stamps, Vip,
 };
+use splitter_common::datapath::flow_table::{Kind, Record as Packed, tag_of, tick};
+use splitter_common::datapath::parse::{Headers, Parsed, parse};
 use splitter_common::datapath::tables::NextHop;
+use splitter_common::hash;
 
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1_000_000_000;
@@ -235,4 +239,45 @@ fn slot(slot: &Slot, now: u64) -> Result<(SlotWord, Stamps)> {
 pub fn past(now: u64, age: u64) -> Result<u64> {
     now.checked_sub(age * SECOND)
         .with_context(|| format!("the machine has not been up for {age} seconds yet"))
+}
+
+/// Hash and slot of the flow of a frame.
+pub fn flow(world: &World, bytes: &[u8]) -> Option<(u64, usize)> {
+    let mut headers = Headers::default();
+    let packet = Bytes::new(world, INGRESS, bytes.to_vec());
+    if parse(&packet, &mut headers) != Parsed::Transport {
+        return None;
+    }
+    let key = &world.settings.hash_key;
+    let hash = hash::flow_hash(key, &headers);
+    let slot = hash::slot(key, &world.services[0], &headers, hash);
+    Some((hash, slot as usize))
+}
+
+/// The words of a record; its times count from `now`.
+pub fn pack(record: &Record, flow_hash: u64, world: &World, now: u64) -> Result<(u64, u64)> {
+    let service = &world.services[0];
+    let at = past(now, record.age)?;
+    let (kind, closing) = match record.kind.as_str() {
+        "pending" => (Kind::Pending, false),
+        "learned" => (Kind::Learned, false),
+        "confirmed" => (Kind::Confirmed, false),
+        "closing" => (Kind::Confirmed, true),
+        "learned_closing" => (Kind::Learned, true),
+        other => bail!("no kind of record is called {other:?}"),
+    };
+    let (life, low) = if kind == Kind::Pending {
+        (service.pending_ns, record.sequence)
+    } else {
+        (service.record_ns, tick(at))
+    };
+    let packed = Packed {
+        kind,
+        closing,
+        tag: tag_of(flow_hash.wrapping_add(record.stranger)),
+        backend: u16::try_from(service.first_backend)? + record.backend,
+        deadline: tick(at + life),
+        low,
+    };
+    Ok(packed.pack())
 }
