@@ -127,8 +127,8 @@ const IDLE: Duration = Duration::from_secs(300);
 
 fn read_drain(drain: &Table<'_>) -> Result<Duration, ConfigError> {
     values::or(drain, "idle", IDLE, |node| {
-        let bounds = Duration::from_secs(10)..=Duration::from_secs(24 * 3600);
-        values::duration(node, bounds, "a time from 10s to 24h, such as \"5m\"")
+        let bounds = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+        values::duration(node, bounds, "a time from 1s to 24h, such as \"5m\"")
     })
 }
 
