@@ -2,7 +2,7 @@
 
 use super::clients::KEYS;
 use super::world::{Event, MS, S, World, hash_of, slot_of};
-use splitter_common::datapath::flow_table::set_index;
+use splitter_common::datapath::flow_table::{Kind, QUOTA, Record, set_index};
 use splitter_common::datapath::transition::{Rules, Segment};
 
 const SYNS: u8 = 0;
@@ -49,7 +49,8 @@ impl<R: Rules> World<R> {
         let key = self.random.pick(&free);
         let mask = self.settings.flow_set_mask;
         let set = set_index(hash_of(key), mask);
-        let mut wanted = 2;
+        // Not one more than the quota: a SYN without room would keep the slot from changing.
+        let mut wanted = QUOTA - self.pending_in(set).min(QUOTA);
         for _ in 0..1_000 {
             let other = KEYS + self.random.below(1_000_000);
             if wanted > 0 && slot_of(other) == slot && set_index(hash_of(other), mask) == set {
@@ -57,7 +58,19 @@ impl<R: Rules> World<R> {
                 wanted -= 1;
             }
         }
-        self.after(self.random.below(300 * MS), Event::Begin(key));
+        self.after(self.random.below(150 * MS), Event::Begin(key));
+    }
+
+    fn pending_in(&self, set: u32) -> u64 {
+        let now = self.coarse_now();
+        let first = 8 * set as usize;
+        self.table[first..first + 8]
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .filter_map(|[a, b]| Record::unpack(a.get(), b.get()))
+            .filter(|record| record.kind == Kind::Pending && record.is_live(now))
+            .count() as u64
     }
 
     /// At a 5-tuple in use, with a guessed sequence number.

@@ -178,6 +178,9 @@ impl<R: Rules> World<R> {
                     self.report.borrow_mut().handovers += 1;
                 }
                 self.check_slot(slot);
+                if word.state() == SlotState::Handover && self.random.percent(50) {
+                    self.after(self.random.below(20 * MS), Event::Ambush(slot));
+                }
             }
         }
     }

@@ -40,6 +40,7 @@ pub(super) enum Event {
     HalfClosed(usize),
     Gone(usize),
     Attack,
+    Ambush(usize),
     Evil(u8),
     Change,
     Tick,
@@ -206,6 +207,7 @@ impl<R: Rules> World<R> {
             Event::HalfClosed(flow) => self.half_closed(flow),
             Event::Gone(flow) => self.gone(flow),
             Event::Attack => self.attack(),
+            Event::Ambush(slot) => self.ambush(slot),
             Event::Evil(kind) => self.evil(kind),
             Event::Change => self.change(),
             Event::Tick => self.tick(),
@@ -223,7 +225,12 @@ impl<R: Rules> World<R> {
         }
         match self.random.below(24) {
             0 => self.nested_packet(),
-            1..=3 => self.poke(),
+            1..=3 => {
+                // Now and then the daemon is much faster than the packet.
+                for _ in 0..self.random.pick(&[1, 1, 1, 10]) {
+                    self.poke();
+                }
+            }
             _ => {}
         }
     }

@@ -1,0 +1,172 @@
+//! Starting, changing weights, and what is shown of it.
+
+use splitter_common::abi::Traffic;
+
+use super::*;
+use crate::api::RequestError;
+
+#[test]
+fn first_start_is_at_rest_on_the_stable_version() {
+    let host = Host::new();
+    let mut core = host.start(&configuration(vec![service()])).expect("starts");
+    assert!(at_rest(&host.words()));
+    let view = core.service_view(0, host.now()).expect("a view");
+    assert_eq!(view.transition, None);
+    assert_eq!((view.versions[0].slots, view.versions[1].slots), (64, 0));
+    assert_eq!(view.versions[0].set_percent, 100.0);
+    let memory = host.maps.memory();
+    assert_eq!(memory.keys.len(), 1);
+    assert_eq!(memory.replies.len(), 4, "a reply for each backend");
+    assert_eq!(memory.vips.len(), 1);
+}
+
+#[test]
+fn a_change_is_a_transition_that_ends_at_the_plan() {
+    let mut host = Host::new();
+    let mut core = host.start(&configuration(vec![service()])).expect("starts");
+    let before = host.words();
+    let dry = SetWeights {
+        dry_run: true,
+        ..weights(50.0, 50.0)
+    };
+    let planned = core.change("web", &dry, host.now()).expect("plausible");
+    assert_eq!(host.words(), before, "a dry run writes nothing");
+    let done = core
+        .change("web", &weights(50.0, 50.0), host.now())
+        .expect("plausible");
+    assert_eq!(done.slots_moved, 32);
+    assert_eq!(done.established_flows_moved, 0);
+    assert_eq!(done.holds_in_seconds, 3.0);
+    assert_eq!(done.after["green"], 50.0);
+    assert_eq!(planned.slots_moved, done.slots_moved);
+
+    let words = host.words();
+    let moved = words
+        .iter()
+        .filter(|w| w.state() == SlotState::Track)
+        .count();
+    assert_eq!(moved, 32);
+    for (old, new) in before.iter().zip(&words) {
+        assert_eq!(old.base(), new.base(), "flows without a record stay");
+    }
+    let view = core.service_view(0, host.now()).expect("a view");
+    let transition = view.transition.expect("under way");
+    assert_eq!(transition.began, host.now().wall);
+    assert_eq!(transition.track, 32);
+
+    host.pass(&mut core, 60);
+    let words = host.words();
+    assert!(at_rest(&words));
+    let settled: Vec<u16> = words.iter().map(|w| w.base()).collect();
+    assert_eq!(settled, owners(&core));
+    let view = core.service_view(0, host.now()).expect("a view");
+    assert_eq!(view.transition, None);
+    assert!(!core.is_moving());
+}
+
+#[test]
+fn the_measured_share_counts_from_when_the_weights_held() {
+    let mut host = Host::new();
+    let mut core = host.start(&configuration(vec![service()])).expect("starts");
+    let shake = |maps: &Fake, number: u32, handshakes: u64| {
+        let traffic = Traffic {
+            handshakes,
+            ..Traffic::default()
+        };
+        maps.memory().traffic.insert(number, traffic);
+    };
+    shake(&host.maps, 0, 1_000);
+    core.change("web", &weights(50.0, 50.0), host.now())
+        .expect("plausible");
+    shake(&host.maps, 0, 1_100);
+    host.pass(&mut core, 4);
+    shake(&host.maps, 0, 1_130);
+    shake(&host.maps, 2, 30);
+    drop(core);
+    let mut core = host
+        .start(&configuration(vec![service()]))
+        .expect("starts again");
+    let view = core.service_view(0, host.now()).expect("a view");
+    assert_eq!(view.versions[0].samples, 30, "not those of before it held");
+    assert_eq!(view.versions[1].samples, 30);
+    assert_eq!(view.versions[0].measured_percent, Some(50.0));
+}
+
+#[test]
+fn wrong_requests_change_nothing() {
+    let host = Host::new();
+    let mut core = host.start(&configuration(vec![service()])).expect("starts");
+    let writes = host.maps.memory().writes;
+    let mut ask = |name: &str, weights: SetWeights| core.change(name, &weights, host.now());
+    assert!(matches!(
+        ask("mail", weights(50.0, 50.0)),
+        Err(RequestError::NotFound(_))
+    ));
+    assert!(matches!(
+        ask("web", weights(50.0, 49.0)),
+        Err(RequestError::Invalid(_))
+    ));
+    assert!(matches!(
+        ask("web", weights(99.999, 0.001)),
+        Err(RequestError::Invalid(_))
+    ));
+    // Less than one of 64 slots.
+    assert!(matches!(
+        ask("web", weights(99.99, 0.01)),
+        Err(RequestError::Invalid(_))
+    ));
+    let mut purple = weights(50.0, 0.0);
+    purple.weights.insert("purple".to_owned(), 50.0);
+    assert!(matches!(ask("web", purple), Err(RequestError::Invalid(_))));
+    assert_eq!(host.maps.memory().writes, writes);
+}
+
+#[test]
+fn udp_follows_at_once() {
+    let host = Host::new();
+    let udp = Service {
+        protocol: Protocol::Udp,
+        ..service()
+    };
+    let mut core = host.start(&configuration(vec![udp])).expect("starts");
+    let view = core
+        .change("web", &weights(0.0, 100.0), host.now())
+        .expect("plausible");
+    assert_eq!(view.holds_in_seconds, 0.0);
+    assert!(at_rest(&host.words()));
+    assert_eq!(
+        host.words().iter().map(|w| w.base()).collect::<Vec<_>>(),
+        owners(&core)
+    );
+}
+
+#[test]
+fn explain_names_both_owners_in_a_transition() {
+    let host = Host::new();
+    let mut core = host.start(&configuration(vec![service()])).expect("starts");
+    let client = "198.51.100.7".parse().expect("an address");
+    let rest = core
+        .explain("web", client, Some(4000), host.now())
+        .expect("explained");
+    assert_eq!(rest.state, "steady");
+    assert_eq!(rest.established, rest.base);
+    assert_eq!(rest.new_flow.as_ref(), Some(&rest.base));
+    let now = SetWeights {
+        now: true,
+        ..weights(0.0, 100.0)
+    };
+    core.change("web", &now, host.now()).expect("plausible");
+    let moving = core
+        .explain("web", client, Some(4000), host.now())
+        .expect("explained");
+    assert_eq!(moving.slot, rest.slot);
+    assert_eq!(moving.state, "track");
+    assert_eq!(moving.established, rest.base);
+    let new = moving.new_flow.expect("not dropped");
+    assert_eq!(new, moving.current);
+    assert_eq!(new.version.as_deref(), Some("green"));
+    assert!(
+        core.explain("web", client, None, host.now()).is_err(),
+        "the port matters"
+    );
+}

@@ -1,0 +1,275 @@
+//! Kills, restarts, and what a file may change between two lives.
+
+use splitter_common::abi::Backend as Row;
+use splitter_common::datapath::flow_table::{Kind, Record, tick};
+
+use super::*;
+use crate::daemon::numbers::Number;
+use crate::dataplane::Dataplane as _;
+use crate::model::Seed;
+
+#[test]
+fn a_kill_between_any_two_writes_is_made_good() {
+    // Coarse time: there are hundreds of lives to live.
+    const STEP: u64 = 4 * SECOND;
+    // What an undisturbed life comes to.
+    let mut host = Host::new();
+    let mut seeded = configuration(vec![service()]);
+    seeded.daemon.seed = Some(Seed([1, 2]));
+    let mut core = host.start(&seeded).expect("starts");
+    core.change("web", &weights(50.0, 50.0), host.now())
+        .expect("plausible");
+    host.pass_by(&mut core, 60, STEP);
+    let expected = host.words();
+    let writes = host.maps.memory().writes;
+
+    // The same life, killed after each number of writes, and started again.
+    for deadly in 0..writes {
+        let mut host = Host::new();
+        host.maps.die_after(deadly);
+        let store = Store::open(host.folder.path()).expect("free");
+        let mut changed = false;
+        if let Ok(mut core) = Core::start(host.maps.clone(), store, &seeded, host.now()) {
+            changed = core.change("web", &weights(50.0, 50.0), host.now()).is_ok();
+            while host.now_ns < 1_060 * SECOND && core.tick(host.now()).is_ok() {
+                host.now_ns += STEP;
+            }
+        }
+        let mut core = host
+            .start(&seeded)
+            .unwrap_or_else(|e| panic!("after {deadly} writes: {e}"));
+        if !changed {
+            core.change("web", &weights(50.0, 50.0), host.now())
+                .expect("plausible");
+        }
+        host.pass_by(&mut core, 60, STEP);
+        assert_eq!(host.words(), expected, "killed after {deadly} writes");
+        let memory = host.maps.memory();
+        assert_eq!(memory.services.len(), 1, "killed after {deadly} writes");
+        assert_eq!(memory.keys.len(), 1);
+    }
+    println!("killed {writes} times");
+}
+
+#[test]
+fn a_restart_moves_nothing_and_keeps_weights_set_by_hand() {
+    let mut host = Host::new();
+    let configuration = configuration(vec![service()]);
+    let mut core = host.start(&configuration).expect("starts");
+    core.change("web", &weights(90.0, 10.0), host.now())
+        .expect("plausible");
+    let began = host.now().wall;
+    host.pass(&mut core, 1);
+    let (words, writes) = (host.words(), host.maps.memory().writes);
+    drop(core);
+    host.now_ns += 5 * SECOND;
+    let mut core = host.start(&configuration).expect("starts again");
+    assert_eq!(host.words(), words);
+    let view = core.service_view(0, host.now()).expect("a view");
+    assert_eq!(view.versions[1].set_percent, 10.0);
+    assert_eq!(view.transition.expect("goes on").began, began);
+    assert!(
+        host.maps.memory().writes - writes < 16,
+        "only rows, keys and replies are written again"
+    );
+}
+
+#[test]
+fn damaged_state_leaves_the_slots_as_they_are() {
+    let mut host = Host::new();
+    let configuration = configuration(vec![service()]);
+    let mut core = host.start(&configuration).expect("starts");
+    core.change("web", &weights(25.0, 75.0), host.now())
+        .expect("plausible");
+    host.pass(&mut core, 60);
+    let words = host.words();
+    drop(core);
+    std::fs::write(host.folder.path().join("state.json"), b"{ not what it was").expect("writable");
+    let mut core = host.start(&configuration).expect("starts nevertheless");
+    host.pass(&mut core, 5);
+    assert_eq!(host.words(), words);
+    assert!(host.folder.path().join("state.json.damaged-1").exists());
+    let view = core.service_view(0, host.now()).expect("a view");
+    assert_eq!(
+        view.versions[1].set_percent, 75.0,
+        "what the slots amount to"
+    );
+    // And a further restart does not take the file's weights either.
+    drop(core);
+    let mut core = host.start(&configuration).expect("starts");
+    host.pass(&mut core, 5);
+    assert_eq!(host.words(), words);
+    core.change("web", &weights(100.0, 0.0), host.now())
+        .expect("plausible");
+    host.pass(&mut core, 60);
+    assert!(host.words().iter().all(|w| w.base() < 2));
+}
+
+#[test]
+fn a_backend_taken_out_drains_before_its_number_is_used_again() {
+    let mut host = Host::new();
+    let core = host.start(&configuration(vec![service()])).expect("starts");
+    let out = core.services[0]
+        .numbers
+        .iter()
+        .find_map(|(n, m)| {
+            (m.id()?.ip() == core.services[0].service.versions[0].backends[1].address).then_some(n)
+        })
+        .expect("it has a number");
+    drop(core);
+    let mut smaller = service();
+    smaller.versions[0] = version("blue", &["10.0.0.1"]);
+    let mut core = host
+        .start(&configuration(vec![smaller.clone()]))
+        .expect("starts");
+    assert!(matches!(
+        core.services[0].numbers.get(out),
+        Number::Leaving(..)
+    ));
+    // A flow of it stays, with a record that is refreshed.
+    let mut record = Record {
+        kind: Kind::Confirmed,
+        closing: false,
+        tag: 77,
+        backend: out,
+        deadline: 0,
+        low: 0,
+    };
+    for _ in 0..8 {
+        record.low = tick(host.now_ns);
+        record.deadline = tick(host.now_ns + 10 * SECOND);
+        let (a, b) = record.pack();
+        host.maps.memory().flows[3].words[..2].copy_from_slice(&[a, b]);
+        host.pass(&mut core, 8);
+        assert!(matches!(
+            core.services[0].numbers.get(out),
+            Number::Leaving(..)
+        ));
+        assert!(
+            host.maps
+                .backend(u32::from(out))
+                .expect("a row")
+                .is(Row::ALIVE)
+        );
+        assert_eq!(host.maps.memory().replies.len(), 4);
+    }
+    assert!(at_rest(&host.words()), "no word names it any more");
+    host.pass(&mut core, 4);
+    assert!(matches!(
+        core.services[0].numbers.get(out),
+        Number::Resting(..)
+    ));
+    assert!(
+        !host
+            .maps
+            .backend(u32::from(out))
+            .expect("a row")
+            .is(Row::ALIVE)
+    );
+    assert_eq!(host.maps.memory().replies.len(), 3);
+    host.pass(&mut core, 10);
+    assert!(matches!(
+        core.services[0].numbers.get(out),
+        Number::Resting(..)
+    ));
+    host.pass(&mut core, 10);
+    assert_eq!(core.services[0].numbers.get(out), Number::Free);
+    drop(core);
+    let mut larger = smaller;
+    larger.versions[0] = version("blue", &["10.0.0.1", "10.0.0.9"]);
+    let core = host.start(&configuration(vec![larger])).expect("starts");
+    let number = core.services[0].numbers.get(out);
+    assert_eq!(
+        number.id().map(|id| id.ip().to_string()),
+        Some("10.0.0.9".to_owned())
+    );
+}
+
+#[test]
+fn a_backend_that_comes_back_gets_its_own_number() {
+    let host = Host::new();
+    let before = host
+        .start(&configuration(vec![service()]))
+        .expect("starts")
+        .services[0]
+        .numbers
+        .clone();
+    let mut smaller = service();
+    smaller.versions[0] = version("blue", &["10.0.0.1", "10.0.0.7"]);
+    drop(host.start(&configuration(vec![smaller])).expect("starts"));
+    let core = host.start(&configuration(vec![service()])).expect("starts");
+    for (number, meaning) in before.iter().filter(|(_, m)| m.is_alive()) {
+        assert_eq!(core.services[0].numbers.get(number), meaning);
+    }
+    assert!(matches!(
+        core.services[0].numbers.get(4),
+        Number::Leaving(..)
+    ));
+}
+
+#[test]
+fn a_service_taken_out_passes_and_is_forgotten_when_its_flows_are_over() {
+    let mut host = Host::new();
+    let other = Service {
+        name: "mail".to_owned(),
+        port: 25,
+        versions: vec![version("blue", &["10.0.3.1"])],
+        weights: Weights::all_to(0, 1),
+        ..service()
+    };
+    let both = configuration(vec![service(), other.clone()]);
+    let index = host.start(&both).expect("starts").services[1].index;
+    let mut core = host.start(&configuration(vec![service()])).expect("starts");
+    assert_eq!(host.maps.memory().keys.len(), 1);
+    assert_ne!(
+        host.maps.service(index).expect("a row").in_use,
+        0,
+        "comes back as it was"
+    );
+    host.pass(&mut core, 20);
+    assert_eq!(host.maps.service(index).expect("a row").in_use, 0);
+    drop(core);
+    assert_eq!(host.start(&both).expect("starts").services[1].index, index);
+}
+
+#[test]
+fn what_would_re_hash_is_refused_and_nothing_is_written() {
+    let host = Host::new();
+    drop(host.start(&configuration(vec![service()])).expect("starts"));
+    let writes = host.maps.memory().writes;
+    let changed = [
+        (
+            "slots",
+            Service {
+                slots: 128,
+                ..service()
+            },
+        ),
+        (
+            "affinity",
+            Service {
+                affinity: Affinity::Client,
+                ..service()
+            },
+        ),
+        (
+            "mode",
+            Service {
+                mode: Mode::Dsr,
+                ..service()
+            },
+        ),
+    ];
+    for (what, service) in changed {
+        let error = host
+            .start(&configuration(vec![service]))
+            .err()
+            .expect("refused");
+        assert!(error.to_string().contains(what), "{error}");
+    }
+    let mut other = configuration(vec![service()]);
+    other.daemon.seed = Some(Seed([9, 9]));
+    let error = host.start(&other).err().expect("refused");
+    assert!(error.to_string().contains("daemon.seed"), "{error}");
+    assert_eq!(host.maps.memory().writes, writes);
+}
