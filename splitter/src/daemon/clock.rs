@@ -1,7 +1,10 @@
 //! The only place that reads the time.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
+use tokio::time::Instant;
 
 /// One moment, on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,4 +25,9 @@ pub(super) fn now() -> Now {
         ns,
         wall: Timestamp::now(),
     }
+}
+
+/// When a timer that starts now and runs for `span` is due.
+pub(super) fn due_in(span: Duration) -> Instant {
+    Instant::now() + span
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 
 use super::core::{Core, ROUND_NS};
 use super::store::Store;
@@ -66,8 +66,8 @@ pub(super) async fn run(
     let _ = ready.send(());
 
     tokio::pin!(shutdown);
-    let mut next = Instant::now();
-    let mut next_sweep = Instant::now() + SWEEP;
+    let mut next = clock::due_in(Duration::ZERO);
+    let mut next_sweep = clock::due_in(SWEEP);
     loop {
         tokio::select! {
             biased;
@@ -80,7 +80,7 @@ pub(super) async fn run(
                     tracing::error!(%error, "will be tried again");
                 }
                 want.send_if_modified(|old| replace(old, core.wanted_hops()));
-                next = Instant::now() + pace(&core);
+                next = clock::due_in(pace(&core));
             }
             Ok(()) = seen.changed() => {
                 let view = seen.borrow_and_update().clone();
@@ -90,12 +90,12 @@ pub(super) async fn run(
             }
             () = sleep_until(next_sweep) => {
                 core.sweep(clock::now().ns)?;
-                next_sweep = Instant::now() + SWEEP;
+                next_sweep = clock::due_in(SWEEP);
             }
             // Where the API is gone nobody can ask any more, but transitions go on.
             Some(request) = requests.recv() => {
                 answer(&mut core, request);
-                next = next.min(Instant::now() + pace(&core));
+                next = next.min(clock::due_in(pace(&core)));
             }
         }
     }
