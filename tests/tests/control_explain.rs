@@ -248,7 +248,8 @@ fn compare(family: Family, seed: u64) -> Result<()> {
         ("with a handshake", seen.with_pending),
         ("with two backends", seen.current_differs),
     ] {
-        ensure!(count > total / 100, "too few flows {what}: {seen:?}");
+        // Slots leave RESIDUE at once where no flow went elsewhere, so those are the fewest.
+        ensure!(count > total / 250, "too few flows {what}: {seen:?}");
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ pub mod fake;
 mod kernel;
 mod lock;
 mod pins;
+mod unlink;
 
 use splitter_common::abi::{
     Address, Backend, FlowSet, Interface, Reply, ReplyKey, Service, ServiceKey, Settings, SlotWord,

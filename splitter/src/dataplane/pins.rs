@@ -10,6 +10,7 @@ use splitter_common::abi::ABI_VERSION;
 
 use super::error::DataplaneError;
 use super::lock::FolderLock;
+use super::unlink::detach_link;
 
 /// Where distributions mount the BPF file system.
 const USUAL_MOUNT: &str = "/sys/fs/bpf";
@@ -182,7 +183,11 @@ pub fn detach(bpffs: &Path) -> Result<Detached, DataplaneError> {
     });
     for version in versions {
         // Links first: the program must not run on maps that a next daemon would not find.
-        gone.links.extend(remove_all(&version.join("links"))?);
+        let links = version.join("links");
+        for pin in entries(&links)? {
+            detach_link(&pin).map_err(|e| DataplaneError::io("detach", &pin, e))?;
+        }
+        gone.links.extend(remove_all(&links)?);
         gone.maps.extend(remove_all(&version.join("maps"))?);
         remove_folder(&version)?;
     }

@@ -58,7 +58,7 @@ impl<R: Rules> World<R> {
                 wanted -= 1;
             }
         }
-        self.after(self.random.below(150 * MS), Event::Begin(key));
+        self.after(self.random.below(60 * MS), Event::Begin(key));
     }
 
     fn pending_in(&self, set: u32) -> u64 {

@@ -50,7 +50,7 @@ impl<R: Rules> World<R> {
         for slot in 0..NS {
             let word = self.words[slot].get();
             let silent = self.now.get() - self.stamps_of(slot).unlogged.min(self.now.get());
-            let ripe = word.state() == SlotState::Track && silent + S >= T_IDLE + TIMERS.margin_ns;
+            let ripe = word.state() == SlotState::Track && silent >= T_IDLE + TIMERS.margin_ns;
             if (ripe || word.state() == SlotState::Handover)
                 && !self.winding_down.get()
                 && self.random.percent(70)
