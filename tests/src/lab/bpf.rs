@@ -15,7 +15,14 @@ pub(super) fn open<T>(command: libc::c_long, attributes: &mut T) -> Result<Owned
 pub(super) fn call<T>(command: libc::c_long, attributes: &mut T) -> Result<i32> {
     // SAFETY: the kernel reads and writes no more than the size given, and callers keep alive what the attributes
     // point to.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<T>()) };
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            std::ptr::from_mut(attributes),
+            size_of::<T>(),
+        )
+    };
     if result < 0 {
         return Err(std::io::Error::last_os_error().into());
     }

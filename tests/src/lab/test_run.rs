@@ -59,13 +59,19 @@ pub struct Outcome {
 impl Program {
     /// The program with that id.
     pub fn by_id(mut id: u32) -> Result<Self> {
-        Ok(Self(bpf::open(BPF_PROG_GET_FD_BY_ID, &mut id).with_context(|| format!("program {id}"))?))
+        Ok(Self(
+            bpf::open(BPF_PROG_GET_FD_BY_ID, &mut id).with_context(|| format!("program {id}"))?,
+        ))
     }
 
     /// Runs it once on a frame that came in on an interface of the calling thread's namespace.
     pub fn run(&self, frame: &[u8], interface: u32) -> Result<Outcome> {
         let mut out = vec![0_u8; frame.len() + 512];
-        let context = Metadata { data_end: frame.len() as u32, interface, ..Metadata::default() };
+        let context = Metadata {
+            data_end: frame.len() as u32,
+            interface,
+            ..Metadata::default()
+        };
         let mut run = TestRun {
             program: self.0.as_raw_fd() as u32,
             frame_length: frame.len() as u32,
@@ -79,6 +85,9 @@ impl Program {
         };
         bpf::call(BPF_PROG_TEST_RUN, &mut run).context("test run")?;
         out.truncate(run.out_length as usize);
-        Ok(Outcome { verdict: run.verdict, frame: out })
+        Ok(Outcome {
+            verdict: run.verdict,
+            frame: out,
+        })
     }
 }
