@@ -43,6 +43,8 @@ impl<R: Rules> World<R> {
         let free: Vec<u64> = (0..KEYS)
             .filter(|key| slot_of(*key) == slot && live[*key as usize].is_none())
             .collect();
+        // Records fill up in the quota's sense only where the daemon waits for its victim.
+        self.held.set(true);
         if free.is_empty() {
             return;
         }
@@ -58,7 +60,7 @@ impl<R: Rules> World<R> {
                 wanted -= 1;
             }
         }
-        self.after(self.random.below(60 * MS), Event::Begin(key));
+        self.after(self.random.below(60 * MS), Event::Victim(key));
     }
 
     fn pending_in(&self, set: u32) -> u64 {

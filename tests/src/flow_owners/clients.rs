@@ -65,6 +65,16 @@ impl<R: Rules> World<R> {
         self.begin(self.random.below(KEYS));
     }
 
+    /// A client dials into an ambush: its first SYN is neither lost nor copied, and meets the daemon at work.
+    pub(super) fn victim(&self, key: u64) {
+        let before = self.flows.borrow().len();
+        self.begin(key);
+        self.held.set(false);
+        if self.flows.borrow().len() > before {
+            self.deliver_syn(before);
+        }
+    }
+
     /// A client dials, if its 5-tuple is free.
     pub(super) fn begin(&self, key: u64) {
         if self.live.borrow()[key as usize].is_some() {

@@ -74,7 +74,8 @@ impl<R: Rules> World<R> {
 
     /// The daemon does one thing: begins a round, or writes a cell.
     pub(super) fn poke(&self) {
-        if !self.daemon.borrow().running {
+        let held = self.held.get() && !self.winding_down.get();
+        if held || !self.daemon.borrow().running {
             return;
         }
         if !self.winding_down.get() && self.random.once_in(400) {

@@ -33,6 +33,8 @@ const KEPT_NOTES: usize = 40;
 pub(super) enum Event {
     Start,
     Begin(u64),
+    /// The client of an ambush dials: until then the daemon held back.
+    Victim(u64),
     Syn(usize, u8),
     Copy(usize),
     SynAck(usize, u16),
@@ -64,6 +66,8 @@ pub(super) struct World<R: Rules> {
     heap: RefCell<BinaryHeap<Reverse<(u64, u64, Event)>>>,
     order: Cell<u64>,
     pub(super) winding_down: Cell<bool>,
+    /// The daemon waits for the client of an ambush.
+    pub(super) held: Cell<bool>,
     // Memory.
     pub(super) words: [Cell<SlotWord>; NS],
     pub(super) versions: [Cell<u32>; NS],
@@ -101,6 +105,7 @@ impl<R: Rules> World<R> {
             heap: RefCell::default(),
             order: Cell::new(0),
             winding_down: Cell::new(false),
+            held: Cell::new(false),
             words: std::array::from_fn(|_| Cell::new(SlotWord::steady(0))),
             versions: std::array::from_fn(|_| Cell::new(0)),
             stamps: std::array::from_fn(|_| std::array::from_fn(|_| Cell::new(0))),
@@ -200,6 +205,7 @@ impl<R: Rules> World<R> {
         match event {
             Event::Start => self.start(),
             Event::Begin(key) => self.begin(key),
+            Event::Victim(key) => self.victim(key),
             Event::Syn(flow, attempt) => self.syn(flow, attempt),
             Event::Copy(flow) => self.deliver_syn(flow),
             Event::SynAck(flow, backend) => self.syn_ack(flow, backend),
