@@ -10,9 +10,6 @@ const SCHEDULES: u64 = 4_000;
 /// Within so many schedules a mutant must be caught.
 const SCHEDULES_FOR_A_MUTANT: u64 = 4_000;
 const THREADS: u64 = 2;
-/// Rules whose loss shows only if the daemon's writes fall into one packet's run at the end of a silence: random
-/// schedules were not seen to hit it, so they are tried only when named.
-const TRIED_WHEN_NAMED: [Mutant; 2] = [Mutant::NoHandover, Mutant::NoGracePeriod];
 
 fn from_environment(name: &str, default: u64) -> u64 {
     match std::env::var(name) {

@@ -43,7 +43,6 @@ impl<R: Rules> World<R> {
         let free: Vec<u64> = (0..KEYS)
             .filter(|key| slot_of(*key) == slot && live[*key as usize].is_none())
             .collect();
-        // Records fill up in the quota's sense only where the daemon waits for its victim.
         self.held.set(true);
         if free.is_empty() {
             return;

@@ -32,7 +32,6 @@ const KEPT_NOTES: usize = 40;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
     Start,
-    Begin(u64),
     /// The client of an ambush dials: until then the daemon held back.
     Victim(u64),
     Syn(usize, u8),
@@ -204,7 +203,6 @@ impl<R: Rules> World<R> {
         }
         match event {
             Event::Start => self.start(),
-            Event::Begin(key) => self.begin(key),
             Event::Victim(key) => self.victim(key),
             Event::Syn(flow, attempt) => self.syn(flow, attempt),
             Event::Copy(flow) => self.deliver_syn(flow),
@@ -249,12 +247,7 @@ impl<R: Rules> World<R> {
         };
         let packet = matches!(
             event,
-            Event::Begin(_)
-                | Event::Syn(..)
-                | Event::Copy(_)
-                | Event::SynAck(..)
-                | Event::Data(_)
-                | Event::Evil(_)
+            Event::Syn(..) | Event::Copy(_) | Event::SynAck(..) | Event::Data(_) | Event::Evil(_)
         );
         if packet && at <= self.now.get() + 200 * MS {
             self.report.borrow_mut().nested += 1;
