@@ -66,7 +66,7 @@ struct Install {
 
 #[derive(Args)]
 struct Build {
-    /// Optimise the daemon and the command line (the packet path always is)
+    /// Only the daemon and the command line, optimised (the packet path always is)
     #[arg(long)]
     release: bool,
     #[command(flatten)]
