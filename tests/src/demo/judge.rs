@@ -19,29 +19,53 @@ pub(super) struct Share {
     pub green: u64,
     /// Requests that were answered.
     pub total: u64,
+    /// What splitter measured itself: handshakes with green, all.
+    pub told: (u64, u64),
 }
 
 impl Share {
     /// Percent that green got.
     pub(super) fn measured(&self) -> f64 {
-        100.0 * self.green as f64 / self.total.max(1) as f64
+        percent(self.green, self.total)
     }
 
-    /// How far off it is, in standard deviations of a binomial share; all or nothing has none to be off by.
+    /// How far off it is, in standard deviations.
     pub(super) fn deviation(&self) -> f64 {
-        let p = self.set / 100.0;
-        let n = self.total as f64;
-        let off = (self.green as f64 - p * n).abs();
-        if off == 0.0 {
+        deviation(self.set, self.green, self.total)
+    }
+
+    /// How far off splitter's own measure is. Of all and nothing it is not asked: it counts handshakes from an instant
+    /// on, and one that is under way then may be with the former version.
+    pub(super) fn told_deviation(&self) -> f64 {
+        if self.set == 0.0 || self.set == 100.0 {
             0.0
         } else {
-            off / (n * p * (1.0 - p)).sqrt()
+            deviation(self.set, self.told.0, self.told.1)
         }
     }
 
     /// Whether there are enough of them and within the bound.
     pub(super) fn holds(&self) -> bool {
-        self.total >= ENOUGH && self.deviation() <= BOUND
+        self.total >= ENOUGH
+            && self.told.1 >= ENOUGH
+            && self.deviation() <= BOUND
+            && self.told_deviation() <= BOUND
+    }
+}
+
+fn percent(of: u64, total: u64) -> f64 {
+    100.0 * of as f64 / total.max(1) as f64
+}
+
+/// In standard deviations of a binomial share; all and nothing have none, so there any difference is too much.
+fn deviation(set: f64, of: u64, total: u64) -> f64 {
+    let p = set / 100.0;
+    let n = total as f64;
+    let off = (of as f64 - p * n).abs();
+    if off == 0.0 {
+        0.0
+    } else {
+        off / (n * p * (1.0 - p)).sqrt()
     }
 }
 
@@ -75,16 +99,20 @@ impl Verdict {
 
     /// What to print at the end.
     pub(super) fn summary(&self) -> String {
-        let mut text = String::from("\nSummary\n\n  green set   green got   requests   off by\n");
+        let mut text = String::from(
+            "\nSummary\n\n  green set  green got  requests   off by  splitter says  handshakes\n",
+        );
         for share in &self.shares {
             // Writing to a `String` cannot fail.
             let _ = writeln!(
                 text,
-                "{:>10.2}% {:>10.2}% {:>10} {:>6.1} sd   {}",
+                "{:>10.2}% {:>9.2}% {:>9} {:>5.1} sd {:>13.2}% {:>11}   {}",
                 share.set,
                 share.measured(),
                 share.total,
                 share.deviation(),
+                percent(share.told.0, share.told.1),
+                share.told.1,
                 if share.holds() {
                     "ok"
                 } else {
@@ -131,7 +159,12 @@ mod tests {
     use super::*;
 
     fn share(set: f64, green: u64, total: u64) -> Share {
-        Share { set, green, total }
+        Share {
+            set,
+            green,
+            total,
+            told: (100 * set as u64, 10_000),
+        }
     }
 
     #[test]
@@ -154,6 +187,17 @@ mod tests {
     #[test]
     fn few_requests_prove_nothing() {
         assert!(!share(0.0, 0, 99).holds());
+    }
+
+    #[test]
+    fn what_splitter_measures_is_judged_too() {
+        let told = |of, total| Share {
+            told: (of, total),
+            ..share(50.0, 500, 1000)
+        };
+        assert!(told(500, 1000).holds());
+        assert!(!told(570, 1000).holds());
+        assert!(!told(49, 98).holds());
     }
 
     #[test]

@@ -134,10 +134,17 @@ impl<'lab> Stage<'lab> {
         let answers = self.requests.answers_between(from, to);
         let answered = answers.iter().filter(|a| a.backend.is_ok());
         let green = answers.iter().filter(|a| a.is_from("green")).count() as u64;
+        let service = self.splitter.service("web")?;
+        let samples = |name| {
+            let versions = service.versions.iter().filter(|v| v.name == name);
+            versions.map(|v| v.samples).sum::<u64>()
+        };
+        let told = (samples("green"), samples("green") + samples("blue"));
         Ok(Share {
             set: act.green,
             green,
             total: answered.count() as u64,
+            told,
         })
     }
 
