@@ -139,6 +139,9 @@ fn compiler() -> Result<Compiler, String> {
         let Some(sysroot) = sysroot(&rustc) else {
             continue;
         };
+        if !is_new_enough(&rustc) {
+            continue;
+        }
         let libraries = sysroot.join("lib/rustlib");
         let ready = libraries.join(TARGET).is_dir();
         if ready || libraries.join("src/rust/library/core").is_dir() {
@@ -149,7 +152,9 @@ fn compiler() -> Result<Compiler, String> {
             });
         }
     }
-    Err(format!("no Rust compiler for {TARGET}: {SETUP}"))
+    Err(format!(
+        "no Rust compiler for {TARGET} that is new enough: {SETUP}"
+    ))
 }
 
 fn sysroot(rustc: &Path) -> Option<PathBuf> {
@@ -160,6 +165,20 @@ fn sysroot(rustc: &Path) -> Option<PathBuf> {
         .ok()?;
     let path = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| path.trim().into())
+}
+
+/// Whether it is as new as the workspace's `rust-version` asks.
+fn is_new_enough(rustc: &Path) -> bool {
+    let minor = |version: &str| version.split('.').nth(1)?.parse::<u32>().ok();
+    let least = env::var("CARGO_PKG_RUST_VERSION").ok();
+    Command::new(rustc)
+        .env_remove("LD_LIBRARY_PATH")
+        .arg("--version")
+        .output()
+        .ok()
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .and_then(|text| minor(text.split_whitespace().nth(1)?))
+        >= least.as_deref().and_then(minor)
 }
 
 /// The linker that the environment names, else the one that `cargo xtask setup` made, else one on the path.

@@ -13,6 +13,15 @@ const HOST_CRATES: [&str; 3] = ["--workspace", "--exclude", "splitter-ebpf"];
 /// Seed of every schedule that the suites draw, so that CI runs the same ones each time.
 const SEED: &str = "1";
 
+/// Variables that change what the suites do: they are for single tests run by hand.
+const STRAY: &[&str] = &[
+    "SPLITTER_BLESS",
+    "SPLITTER_MUTANT",
+    "SPLITTER_SCHEDULES",
+    "SPLITTER_FRAMES",
+    "SPLITTER_DEMO_FAULT",
+];
+
 /// `cargo xtask build`.
 pub(crate) fn build(
     tree: &Tree,
@@ -21,10 +30,11 @@ pub(crate) fn build(
     release: bool,
 ) -> Result<()> {
     setup::run(tree, steps, may_install)?;
-    let profile: &[&str] = if release { &["--release"] } else { &[] };
-    let line = cargo("build")
-        .args(HOST_CRATES)
-        .args(profile.iter().copied());
+    let line = if release {
+        cargo("build").args(["--release", "--package", "splitter"])
+    } else {
+        cargo("build").args(HOST_CRATES)
+    };
     steps.step("build", || line.run(&tree.root))?;
     let folder = if release { "release" } else { "debug" };
     eprintln!(
@@ -92,13 +102,35 @@ pub(crate) fn test(
             .args(["--no-run"])
             .run(&tree.root)
     })?;
+    if let Some(name) = filter {
+        let listed = tests(tree, filter)
+            .args(["--list"])
+            .ask()
+            .unwrap_or_default();
+        if !listed.lines().any(|line| line.ends_with(": test")) {
+            bail!("no test has a name that contains `{name}`");
+        }
+    }
     let line = tests(tree, filter);
     steps
         .step("test", || line.run(&tree.root))
         .with_context(|| {
             "tests failed; each failing binary is named above, one test alone runs again with \
              `cargo xtask test NAME`"
-        })
+        })?;
+    steps.step("figures", || figures().run(&tree.root))
+}
+
+/// What the verifier made of the programs, in figures: a passing test prints nothing of its own.
+fn figures() -> Line {
+    cargo("test").args(HOST_CRATES).args([
+        "--quiet",
+        "--test",
+        "packet_cases",
+        "--",
+        "--nocapture",
+        "verifier",
+    ])
 }
 
 /// The test binaries run one after the other, as cargo does it: those that make namespaces with heavy traffic do not
@@ -111,6 +143,7 @@ fn tests(tree: &Tree, filter: Option<&str>) -> Line {
         .env("SPLITTER_BIN", binary(tree, "splitter"))
         .env("SPLITTER_SEED", SEED)
         .env("PROPTEST_RNG_SEED", SEED)
+        .without(STRAY)
 }
 
 /// `cargo xtask demo`.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::process::{Line, Tree};
 
@@ -80,6 +81,8 @@ pub(crate) struct Facts {
     pub(crate) rustup: Option<Compiler>,
     /// What apt knows.
     pub(crate) apt: Apt,
+    /// Whether apt's package lists were brought up to date today: what old lists say is not believed.
+    pub(crate) lists_fresh: bool,
     /// Whether there is a `rustup` command.
     pub(crate) has_rustup: bool,
     /// Linker.
@@ -121,6 +124,7 @@ impl Facts {
                 kernel,
                 environment: join(environment),
                 apt: apt(debian.as_ref().is_some_and(|c| c.clippy.is_some())),
+                lists_fresh: lists_fresh(),
                 debian,
                 rustup: join(rustup),
                 has_rustup: join(has_rustup),
@@ -294,6 +298,25 @@ fn apt(complete: bool) -> Apt {
         .ask()
         .and_then(|policy| offered(&policy))
         .map_or(Apt::Unknown, Apt::Offers)
+}
+
+/// `apt-get update` touches these, also where nothing is new.
+fn lists_fresh() -> bool {
+    [
+        "/var/lib/apt/lists",
+        "/var/lib/apt/lists/partial",
+        "/var/cache/apt/pkgcache.bin",
+    ]
+    .iter()
+    .filter_map(|path| {
+        std::fs::metadata(path)
+            .ok()?
+            .modified()
+            .ok()?
+            .elapsed()
+            .ok()
+    })
+    .any(|age| age < Duration::from_secs(24 * 60 * 60))
 }
 
 /// Minor version of the candidate in `apt-cache policy`'s answer.

@@ -45,12 +45,13 @@ pub(crate) enum Remedy {
 pub(crate) fn all(facts: &Facts) -> Vec<Need> {
     vec![
         kernel(facts),
-        bpf_compiler(facts),
-        bpf_linker(facts),
-        bpf_clippy(facts),
+        // What may not be had comes before what takes long.
         component("rustfmt", "rustfmt", facts.rustfmt),
         component("clippy", "clippy", facts.clippy),
+        bpf_compiler(facts),
+        bpf_clippy(facts),
         ip(facts),
+        bpf_linker(facts),
     ]
 }
 
@@ -127,7 +128,10 @@ fn compiler_remedy(facts: &Facts) -> Remedy {
         Apt::Offers(minor) if minor >= OLDEST_RUST => {
             Remedy::Commands(vec![apt_install(DEBIAN_PACKAGES)])
         }
-        Apt::NoLists => Remedy::Commands(vec![apt_update(), apt_install(DEBIAN_PACKAGES)]),
+        // Lists of an old machine image name an old compiler, or nothing: looked at anew, then decided.
+        Apt::NoLists | Apt::Offers(_) | Apt::Unknown if !facts.lists_fresh => {
+            Remedy::Commands(vec![apt_update()])
+        }
         _ if facts.has_rustup => Remedy::Commands(vec![rustup_add("rust-src")]),
         _ => Remedy::ByHand(
             "install rustup (https://rustup.rs) and its component rust-src, or set SPLITTER_BPF_RUSTC and \
@@ -147,11 +151,13 @@ fn to_be_completed(facts: &Facts) -> Option<&Compiler> {
 
 /// Brings apt's package lists up to date.
 pub(crate) fn apt_update() -> Line {
-    Line::new(["apt-get", "update"])
+    Line::new(["apt-get", "update", "-o", "Acquire::Retries=3"])
 }
 
 fn apt_install(packages: impl IntoIterator<Item = &'static str>) -> Line {
+    // A machine that has just booted may be upgrading itself: its lock is waited for.
     Line::new(["apt-get", "install", "--yes", "--no-install-recommends"])
+        .args(["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"])
         .args(packages)
         .env("DEBIAN_FRONTEND", "noninteractive")
 }

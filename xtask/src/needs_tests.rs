@@ -31,6 +31,7 @@ fn fresh() -> Facts {
         debian: None,
         rustup: Some(compiler(Origin::Rustup)),
         apt: Apt::Offers(96),
+        lists_fresh: true,
         has_rustup: true,
         linker: None,
         ip: true,
@@ -97,24 +98,31 @@ fn nothing_is_missing_once_all_is_there() {
 fn a_fresh_debian_gets_the_packages_and_no_update() {
     assert_eq!(
         missing(&fresh()),
-        ["BPF compiler", "BPF linker", "clippy for BPF"]
+        ["BPF compiler", "clippy for BPF", "BPF linker"]
     );
     assert_eq!(
         typed(&fresh(), "BPF compiler"),
         [
-            "DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends cargo-web \
-          libstd-rust-web-dev-bpf rust-web-clippy"
+            "DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends -o DPkg::Lock::Timeout=300 -o \
+          Acquire::Retries=3 cargo-web libstd-rust-web-dev-bpf rust-web-clippy"
         ]
     );
 }
 
 #[test]
-fn without_package_lists_they_are_fetched_first() {
-    let facts = Facts {
-        apt: Apt::NoLists,
-        ..fresh()
-    };
-    assert_eq!(typed(&facts, "BPF compiler")[0], "apt-get update");
+fn what_old_package_lists_say_is_not_believed() {
+    for apt in [Apt::NoLists, Apt::Unknown, Apt::Offers(OLDEST_RUST - 1)] {
+        let facts = Facts {
+            apt,
+            lists_fresh: false,
+            ..fresh()
+        };
+        assert_eq!(
+            typed(&facts, "BPF compiler"),
+            ["apt-get update -o Acquire::Retries=3"],
+            "{apt:?}"
+        );
+    }
 }
 
 #[test]

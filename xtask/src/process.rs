@@ -37,6 +37,7 @@ impl Tree {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     env: Vec<(String, String)>,
+    without: &'static [&'static str],
     argv: Vec<String>,
 }
 
@@ -45,6 +46,7 @@ impl Line {
     pub(crate) fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
         Self {
             env: Vec::new(),
+            without: &[],
             argv: argv.into_iter().map(Into::into).collect(),
         }
     }
@@ -52,6 +54,12 @@ impl Line {
     /// With a variable in its environment.
     pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Without these variables of ours in its environment.
+    pub(crate) fn without(mut self, names: &'static [&'static str]) -> Self {
+        self.without = names;
         self
     }
 
@@ -79,6 +87,9 @@ impl Line {
             .envs(self.env.iter().map(|(k, v)| (k, v)));
         // `cargo run` points the loader at rustup's libraries, which are not those of Debian's compiler.
         command.env_remove("LD_LIBRARY_PATH");
+        for name in self.without {
+            command.env_remove(name);
+        }
         Ok(command)
     }
 

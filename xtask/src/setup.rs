@@ -53,6 +53,10 @@ fn ready(tree: &Tree, may_install: bool) -> Result<Compiler> {
         install(&lines, facts.root, &tree.root)?;
         tried.push(lines);
         facts = Facts::gather(tree);
+        facts.lists_fresh |= tried
+            .iter()
+            .flatten()
+            .any(|line| line == &needs::apt_update());
     }
 }
 

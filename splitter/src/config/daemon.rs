@@ -68,8 +68,8 @@ pub(super) fn read(root: &Table<'_>) -> Result<(DaemonSettings, Vec<(usize, usiz
             node.integer(64..=1 << 24, "a number from 64 to 16,777,216")
         })?,
         flow_records: values::or(&table, "flow_records", 1 << 20, |node| {
-            let expected = "a power of two from 1,024 to 67,108,864";
-            values::power_of_two(node, 1 << 10..=1 << 26, expected)
+            let expected = "a power of two from 1,024 to 4,194,304";
+            values::power_of_two(node, 1 << 10..=1 << 22, expected)
         })?,
         seed: values::or(&table, "seed", None, |node| values::seed(node).map(Some))?,
     };

@@ -7,6 +7,7 @@ use splitter::api::types::{
     InterfaceView, RecordView, ServiceList, ServiceView, SetWeights, StatsView, TransitionView,
     VersionView,
 };
+use splitter_common::abi::{Counter, Verdict};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
@@ -70,7 +71,7 @@ pub(super) fn web() -> ServiceView {
             residue: 536,
             flow_records: 1_234,
             settles_in_seconds: Some(598.4),
-            held_by: Some("untracked packets in 12 slots".into()),
+            held_by: Some("1,512 slots wait until flows without a record were silent for 300 s (last packet, or begin of the transition, 12 s ago); 536 slots wait until flow records of other backends ended or were silent for 300 s (last packet, or hand-over, 1 s ago)".into()),
         }),
     }
 }
@@ -175,8 +176,8 @@ pub(super) fn explain(service: &str, client: IpAddr, port: Option<u16>) -> Expla
         established: blue(),
         new_flow: port.map(|_| green()),
         because: vec![
-            "the slot is in transition from blue to green since 22:50:01".into(),
-            "an established flow goes where its record says".into(),
+            "the slot is in transition (track): new flows go to green 10.0.1.11:8080 and get a record, flows without one belong to blue 10.0.0.11:8080".into(),
+            "a record says that this flow is blue 10.0.0.11:8080's".into(),
         ],
     }
 }
@@ -216,28 +217,23 @@ pub(super) fn flows(service: &str, limit: usize) -> FlowList {
 }
 
 pub(super) fn stats() -> StatsView {
-    let counter = |name: &str, verdict: &str, packets, help: &str| CounterView {
-        name: name.into(),
-        verdict: verdict.into(),
+    let counter = |counter: Counter, packets| CounterView {
+        name: counter.name().into(),
+        verdict: match counter.verdict() {
+            Verdict::Pass => "pass",
+            Verdict::Drop => "drop",
+            Verdict::Transmit | Verdict::Redirect => "forward",
+        }
+        .into(),
         packets,
-        help: help.into(),
+        help: counter.help().into(),
     };
     StatsView {
         counters: vec![
-            counter("pass_not_ip", "pass", 0, "Not IPv4 or IPv6."),
-            counter(
-                "forward_nat",
-                "forward",
-                12_345_678,
-                "Steered to a backend.",
-            ),
-            counter(
-                "drop_handover",
-                "drop",
-                9,
-                "A SYN in the moment of a hand-over.",
-            ),
-            counter("drop_internal", "drop", 0, "A fault of splitter."),
+            counter(Counter::PassNotIp, 0),
+            counter(Counter::ForwardNat, 12_345_678),
+            counter(Counter::DropHandover, 9),
+            counter(Counter::DropInternal, 0),
         ],
         packets: 12_345_687,
         flow_record_room: 1_048_576,

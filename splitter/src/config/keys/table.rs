@@ -81,7 +81,7 @@ pub const KEYS: &[Key] = &[
         Section::Daemon,
         "flow_records",
         Value("1048576"),
-        "a power of two from 1,024 to 67,108,864",
+        "a power of two from 1,024 to 4,194,304",
         "Flow records that the table has room for, 16 bytes each. Only flows of slots in transition need one.",
     ),
     key(
@@ -186,7 +186,7 @@ pub const KEYS: &[Key] = &[
         Section::Drain,
         "idle",
         Value("\"5m\""),
-        "10 s to 24 h",
+        "1 s to 24 h",
         "A flow silent for so long is over. A TCP flow can break only if it was silent for longer while its slot moved.",
     ),
     key(
