@@ -63,14 +63,16 @@ impl<D: Dataplane> Core<D> {
 
         live.weights = Some(weights);
         live.wish(&owners, wanted.now);
+        // Saving takes its time, and only now new flows begin to follow.
+        let began_ns = (self.clock)().ns;
         let hold = if view.holds_in_seconds > 0.0 {
             live.row.prepare_ns
         } else {
             0
         };
-        live.rebase_at = Some(now.ns + hold);
+        live.rebase_at = Some(began_ns + hold);
         // What cannot be written now is written by the next ticks: it is in force once it is kept.
-        if let Err(error) = self.advance(now.ns) {
+        if let Err(error) = self.advance() {
             tracing::error!(%error, "the change is kept but not yet in the maps");
         }
         tracing::info!(

@@ -1,5 +1,5 @@
 //! All state of the daemon, and what happens to it: start, changes of weights, ticks. No I/O but through the seams to
-//! the maps and the state file; time is an argument.
+//! the maps and the state file; the time comes from a clock that is handed in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use splitter_common::abi::{Backend, Mode, Reply, ReplyKey, SlotWord, Stamp, Vip}
 use splitter_common::datapath::flow_table;
 
 use super::census::Census;
-use super::clock::Now;
+use super::clock::{Clock, Now};
 use super::error::StartError;
 use super::identity::{BackendId, key_of};
 use super::live::Live;
@@ -27,6 +27,7 @@ pub(super) const ROUND_NS: u64 = 200_000_000;
 pub(super) struct Core<D> {
     pub(super) dataplane: D,
     pub(super) store: Store,
+    pub(super) clock: Clock,
     pub(super) state: State,
     pub(super) seed: Seed,
     pub(super) services: Vec<Live>,
@@ -43,8 +44,9 @@ impl<D: Dataplane> Core<D> {
         mut dataplane: D,
         store: Store,
         configuration: &Configuration,
-        now: Now,
+        clock: Clock,
     ) -> Result<Self, StartError> {
+        let now = clock();
         let mut state = match store.load()? {
             Loaded::Whole(state) => state,
             Loaded::Missing => State::default(),
@@ -81,6 +83,7 @@ impl<D: Dataplane> Core<D> {
         let mut core = Self {
             dataplane,
             store,
+            clock,
             state,
             seed,
             services: Vec::new(),
@@ -211,10 +214,15 @@ impl<D: Dataplane> Core<D> {
         self.services.iter().any(|live| live.moving)
     }
 
-    /// One round for every service in transition, then a grace period: no slot is written twice within one.
-    pub(super) fn advance(&mut self, now_ns: u64) -> Result<(), DataplaneError> {
+    /// One round for every service in transition, then a grace period: no slot is written twice within one. What a
+    /// round that was held up leaves undone, another one does later: see [`Round::is_stale`].
+    ///
+    /// [`Round::is_stale`]: crate::transition::Round::is_stale
+    pub(super) fn advance(&mut self) -> Result<(), DataplaneError> {
         let mut wrote = false;
         for live in self.services.iter_mut().filter(|live| live.moving) {
+            // As late as it can be, but before what is judged: stamps claim that somebody watched since.
+            let now_ns = (self.clock)().ns;
             let words = live.words(&self.dataplane)?;
             if live.is_settled(&words) {
                 live.moving = false;
@@ -232,9 +240,16 @@ impl<D: Dataplane> Core<D> {
                 now_ns,
                 &alive,
             );
+            let in_time = || !round.is_stale(&timers, (self.clock)().ns);
             for write in &round.writes {
-                live.carry_out(&mut self.dataplane, write)?;
                 wrote = true;
+                if !live.carry_out(&mut self.dataplane, write, &in_time)? {
+                    tracing::warn!(
+                        service = live.service.name,
+                        "was held up while it wrote slots; looks at them again"
+                    );
+                    break;
+                }
             }
         }
         if wrote {
@@ -244,8 +259,9 @@ impl<D: Dataplane> Core<D> {
     }
 
     /// What is to be done from time to time, in transition or not.
-    pub(super) fn tick(&mut self, now: Now) -> Result<(), StartError> {
-        self.advance(now.ns)?;
+    pub(super) fn tick(&mut self) -> Result<(), StartError> {
+        self.advance()?;
+        let now = (self.clock)();
         self.settle_state(now)?;
         self.drain(now.ns)?;
         self.forget_removed(now.ns)?;

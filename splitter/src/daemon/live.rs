@@ -77,20 +77,25 @@ impl Live {
         self.row.first_slot..self.row.first_slot + self.slots()
     }
 
-    /// Carries out one write of a round.
+    /// Carries out one write of a round while `in_time` says that its judgement still holds; returns whether it was
+    /// carried out. Between any two cells it may stop.
     pub(super) fn carry_out<D: Dataplane>(
         &self,
         dataplane: &mut D,
         write: &SlotWrite,
-    ) -> Result<(), DataplaneError> {
+        in_time: &impl Fn() -> bool,
+    ) -> Result<bool, DataplaneError> {
         let slot = self.row.first_slot + write.slot;
         for cell in write.cells() {
+            if !in_time() {
+                return Ok(false);
+            }
             match cell {
                 Cell::Stamp(stamp, ns) => dataplane.set_stamp(slot, stamp, ns)?,
                 Cell::Word(word) => dataplane.set_slot(slot, word)?,
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether the slots are at rest where they are wanted.

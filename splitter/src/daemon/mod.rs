@@ -1,6 +1,6 @@
 //! The daemon: one task owns all state, answers the API's requests and drives transitions.
 //!
-//! [`run`] is the way in. `core` holds the state and everything that happens to it, with time as an argument; `start`
+//! [`run`] is the way in. `core` holds the state and everything that happens to it, with a clock that is handed in; `start`
 //! judges a configuration against what is pinned; `change` puts weights into force; `network` takes next hops over;
 //! `views` and `explain` answer. `store` keeps what must survive, `clock` is the only one that reads the time.
 

@@ -22,7 +22,7 @@ fn first_start_is_at_rest_on_the_stable_version() {
 
 #[test]
 fn a_change_is_a_transition_that_ends_at_the_plan() {
-    let mut host = Host::new();
+    let host = Host::new();
     let mut core = host.start(&configuration(vec![service()])).expect("starts");
     let before = host.words();
     let dry = SetWeights {
@@ -66,7 +66,7 @@ fn a_change_is_a_transition_that_ends_at_the_plan() {
 
 #[test]
 fn the_measured_share_counts_from_when_the_weights_held() {
-    let mut host = Host::new();
+    let host = Host::new();
     let mut core = host.start(&configuration(vec![service()])).expect("starts");
     let shake = |maps: &Fake, number: u32, handshakes: u64| {
         let traffic = Traffic {

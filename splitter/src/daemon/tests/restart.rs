@@ -13,7 +13,7 @@ fn a_kill_between_any_two_writes_is_made_good() {
     // Coarse time: there are hundreds of lives to live.
     const STEP: u64 = 4 * SECOND;
     // What an undisturbed life comes to.
-    let mut host = Host::new();
+    let host = Host::new();
     let mut seeded = configuration(vec![service()]);
     seeded.daemon.seed = Some(Seed([1, 2]));
     let mut core = host.start(&seeded).expect("starts");
@@ -25,14 +25,14 @@ fn a_kill_between_any_two_writes_is_made_good() {
 
     // The same life, killed after each number of writes, and started again.
     for deadly in 0..writes {
-        let mut host = Host::new();
+        let host = Host::new();
         host.maps.die_after(deadly);
         let store = Store::open(host.folder.path()).expect("free");
         let mut changed = false;
-        if let Ok(mut core) = Core::start(host.maps.clone(), store, &seeded, host.now()) {
+        if let Ok(mut core) = Core::start(host.maps.clone(), store, &seeded, host.clock()) {
             changed = core.change("web", &weights(50.0, 50.0), host.now()).is_ok();
-            while host.now_ns < 1_060 * SECOND && core.tick(host.now()).is_ok() {
-                host.now_ns += STEP;
+            while host.now_ns() < 1_060 * SECOND && core.tick().is_ok() {
+                host.wait(STEP);
             }
         }
         let mut core = host
@@ -53,7 +53,7 @@ fn a_kill_between_any_two_writes_is_made_good() {
 
 #[test]
 fn a_restart_moves_nothing_and_keeps_weights_set_by_hand() {
-    let mut host = Host::new();
+    let host = Host::new();
     let configuration = configuration(vec![service()]);
     let mut core = host.start(&configuration).expect("starts");
     core.change("web", &weights(90.0, 10.0), host.now())
@@ -62,7 +62,7 @@ fn a_restart_moves_nothing_and_keeps_weights_set_by_hand() {
     host.pass(&mut core, 1);
     let (words, writes) = (host.words(), host.maps.memory().writes);
     drop(core);
-    host.now_ns += 5 * SECOND;
+    host.wait(5 * SECOND);
     let mut core = host.start(&configuration).expect("starts again");
     assert_eq!(host.words(), words);
     let view = core.service_view(0, host.now()).expect("a view");
@@ -76,7 +76,7 @@ fn a_restart_moves_nothing_and_keeps_weights_set_by_hand() {
 
 #[test]
 fn damaged_state_leaves_the_slots_as_they_are() {
-    let mut host = Host::new();
+    let host = Host::new();
     let configuration = configuration(vec![service()]);
     let mut core = host.start(&configuration).expect("starts");
     core.change("web", &weights(25.0, 75.0), host.now())
@@ -107,7 +107,7 @@ fn damaged_state_leaves_the_slots_as_they_are() {
 
 #[test]
 fn a_backend_taken_out_drains_before_its_number_is_used_again() {
-    let mut host = Host::new();
+    let host = Host::new();
     let core = host.start(&configuration(vec![service()])).expect("starts");
     let out = core.services[0]
         .numbers
@@ -136,8 +136,8 @@ fn a_backend_taken_out_drains_before_its_number_is_used_again() {
         low: 0,
     };
     for _ in 0..8 {
-        record.low = tick(host.now_ns);
-        record.deadline = tick(host.now_ns + 10 * SECOND);
+        record.low = tick(host.now_ns());
+        record.deadline = tick(host.now_ns() + 10 * SECOND);
         let (a, b) = record.pack();
         host.maps.memory().flows[3].words[..2].copy_from_slice(&[a, b]);
         host.pass(&mut core, 8);
@@ -209,7 +209,7 @@ fn a_backend_that_comes_back_gets_its_own_number() {
 
 #[test]
 fn a_service_taken_out_passes_and_is_forgotten_when_its_flows_are_over() {
-    let mut host = Host::new();
+    let host = Host::new();
     let other = Service {
         name: "mail".to_owned(),
         port: 25,
