@@ -40,7 +40,9 @@ impl<D: Dataplane> Core<D> {
             dry_run: wanted.dry_run,
         };
         let unchanged = live.weights.as_ref() == Some(&weights) && view.slots_moved == 0;
-        if wanted.dry_run || unchanged {
+        // The same weights with `--now` lift the freeze of the transition to them.
+        let nothing_to_do = unchanged && (!wanted.now || live.is_settled(&words));
+        if wanted.dry_run || nothing_to_do {
             return Ok(view);
         }
 

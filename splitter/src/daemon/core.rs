@@ -241,6 +241,7 @@ impl<D: Dataplane> Core<D> {
                 &alive,
             );
             let in_time = || !round.is_stale(&timers, (self.clock)().ns);
+            let mut whole = true;
             for write in &round.writes {
                 wrote = true;
                 if !live.carry_out(&mut self.dataplane, write, &in_time)? {
@@ -248,8 +249,12 @@ impl<D: Dataplane> Core<D> {
                         service = live.service.name,
                         "was held up while it wrote slots; looks at them again"
                     );
+                    whole = false;
                     break;
                 }
+            }
+            if whole {
+                live.wishes.iter_mut().for_each(|wish| wish.at_once = false);
             }
         }
         if wrote {

@@ -141,6 +141,50 @@ fn udp_follows_at_once() {
 }
 
 #[test]
+fn now_lifts_the_freeze_of_the_same_weights_set_before() {
+    let host = Host::new();
+    let mut core = host.start(&configuration(vec![service()])).expect("starts");
+    let half = weights(50.0, 50.0);
+    let now = SetWeights {
+        now: true,
+        ..half.clone()
+    };
+    let frozen = || {
+        let memory = host.maps.memory();
+        let slots = memory.slots.iter().zip(&memory.stamps);
+        slots
+            .filter(|(word, stamps)| word.state() == SlotState::Track && stamps.bare_syn != 0)
+            .count()
+    };
+    core.change("web", &half, host.now()).expect("plausible");
+    assert_eq!(frozen(), 32);
+    host.pass(&mut core, 1);
+    core.change("web", &half, host.now()).expect("plausible");
+    assert_eq!(frozen(), 32, "the same again changes nothing");
+    let dry = SetWeights {
+        dry_run: true,
+        ..now.clone()
+    };
+    core.change("web", &dry, host.now()).expect("plausible");
+    assert_eq!(frozen(), 32);
+    let done = core.change("web", &now, host.now()).expect("plausible");
+    assert_eq!((done.holds_in_seconds, done.slots_moved), (0.0, 0));
+    assert_eq!(frozen(), 0);
+    // What is frozen by a SYN that comes later stays so: the wish was for then.
+    let later = host.now_ns();
+    for stamps in &mut host.maps.memory().stamps[..SLOTS as usize] {
+        stamps.bare_syn = later;
+    }
+    host.pass(&mut core, 1);
+    assert_eq!(frozen(), 32);
+    host.pass(&mut core, 60);
+    assert!(at_rest(&host.words()));
+    let writes = host.maps.memory().writes;
+    core.change("web", &now, host.now()).expect("plausible");
+    assert_eq!(host.maps.memory().writes, writes, "nothing is left to lift");
+}
+
+#[test]
 fn explain_names_both_owners_in_a_transition() {
     let host = Host::new();
     let mut core = host.start(&configuration(vec![service()])).expect("starts");
