@@ -65,9 +65,10 @@ impl<D: Dataplane> Core<D> {
 
         // From here on things are written.
         state.set_seed(seed);
-        for (live, _) in &services {
+        for (live, adopted) in &services {
             let kept = state.services.entry(live.state_key()).or_default();
             kept.name.clone_from(&live.service.name);
+            forget_cleared(kept, live, *adopted, &dataplane)?;
             if let Some(weights) = &live.weights {
                 kept.weights = names(live, weights.shares().iter().map(|share| share.0));
             } else {
@@ -113,7 +114,7 @@ impl<D: Dataplane> Core<D> {
     fn install(&mut self, live: &Live, adopted: bool) -> Result<(), DataplaneError> {
         for (number, meaning) in live.numbers.iter() {
             if let Number::Configured(id) = meaning {
-                self.enliven(live, number, id)?;
+                self.enliven(live, number, id, adopted)?;
             }
         }
         if !adopted {
@@ -137,12 +138,18 @@ impl<D: Dataplane> Core<D> {
             .set_service_key(&key_of(&live.service), Some(live.index))
     }
 
-    /// Makes a number stand for a backend; one that stood for it before keeps its next hop.
-    fn enliven(&mut self, live: &Live, number: u16, id: BackendId) -> Result<(), DataplaneError> {
+    /// Makes a number stand for a backend; one that stood for it before keeps its next hop and its traffic.
+    fn enliven(
+        &mut self,
+        live: &Live,
+        number: u16,
+        id: BackendId,
+        adopted: bool,
+    ) -> Result<(), DataplaneError> {
         let index = live.row.first_backend + u32::from(number);
         let old = self.dataplane.backend(index)?;
         let mut row = old;
-        if (old.address, old.port) != (id.address, id.port) {
+        if is_new(&old, id, adopted) {
             row = Backend {
                 address: id.address,
                 port: id.port,
@@ -300,12 +307,13 @@ impl<D: Dataplane> Core<D> {
         Ok(())
     }
 
-    /// Completed handshakes of a service's backends, as the state file has them.
+    /// Completed handshakes of a service's backends, as the state file has them; of those that rest, too, since they
+    /// may come back to their traffic.
     pub(super) fn baseline(&self, at: usize) -> Result<BTreeMap<String, u64>, DataplaneError> {
         let live = &self.services[at];
         let mut baseline = BTreeMap::new();
         for (number, meaning) in live.numbers.iter() {
-            if let Some(id) = meaning.id().filter(|_| meaning.is_alive()) {
+            if let Some(id) = meaning.id() {
                 let index = live.row.first_backend + u32::from(number);
                 baseline.insert(id.name(), self.dataplane.traffic(index)?.handshakes);
             }
@@ -322,6 +330,34 @@ impl<D: Dataplane> Core<D> {
         tracing::debug!(freed, "swept the flow table");
         Ok(())
     }
+}
+
+/// Whether a number did not stand for the backend up to now, so that its traffic begins at nothing.
+fn is_new(row: &Backend, id: BackendId, adopted: bool) -> bool {
+    !adopted || (row.address, row.port) != (id.address, id.port)
+}
+
+/// Drops baselines of traffic that is about to be cleared, or that went with its maps in a reboot. What is counted
+/// then is all of the weights in force.
+fn forget_cleared<D: Dataplane>(
+    kept: &mut ServiceState,
+    live: &Live,
+    adopted: bool,
+    dataplane: &D,
+) -> Result<(), DataplaneError> {
+    if !adopted {
+        kept.baseline.clear();
+        kept.baseline_settled = true;
+    }
+    for (number, meaning) in live.numbers.iter() {
+        if let Number::Configured(id) = meaning {
+            let row = dataplane.backend(live.row.first_backend + u32::from(number))?;
+            if is_new(&row, id, adopted) {
+                kept.baseline.remove(&id.name());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Values by version name.

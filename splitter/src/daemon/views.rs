@@ -189,7 +189,7 @@ impl<D: Dataplane> Core<D> {
                 let index = live.row.first_backend + u32::from(number);
                 let seen = self.dataplane.traffic(index).map_err(failed)?.handshakes;
                 let before = kept.and_then(|kept| kept.baseline.get(&id.name()).copied());
-                // Fewer than before: the maps were made anew (a reboot), and all of these are since.
+                // Without one, or with fewer than then, the traffic was cleared: all of these are since.
                 sum += before.and_then(|b| seen.checked_sub(b)).unwrap_or(seen);
             }
             shares.push(sum);

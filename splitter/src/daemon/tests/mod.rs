@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use splitter_common::abi::{SlotState, SlotWord};
+use splitter_common::abi::{SlotState, SlotWord, Traffic};
 use tempfile::TempDir;
 
 use super::clock::{Clock, Now};
@@ -112,6 +112,20 @@ impl Host {
             self.wait(step_ns);
             core.tick().expect("maps can be written");
         }
+    }
+
+    /// A reboot: the maps are gone, the state file is not.
+    fn reboot(&mut self) {
+        self.maps = Fake::new(1024, 64);
+    }
+
+    /// So many handshakes were completed with a backend since its traffic was cleared.
+    fn shake(&self, number: u32, handshakes: u64) {
+        let traffic = Traffic {
+            handshakes,
+            ..Traffic::default()
+        };
+        self.maps.memory().traffic.insert(number, traffic);
     }
 
     fn words(&self) -> Vec<SlotWord> {
