@@ -3,20 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use splitter_common::abi::{Backend, Mode, Reply, ReplyKey, SlotWord, Stamp, Vip};
+use splitter_common::abi::{Mode, Reply, ReplyKey};
 
 use splitter_common::datapath::flow_table;
 
 use super::census::Census;
 use super::clock::{Clock, Now};
 use super::error::StartError;
-use super::identity::{BackendId, key_of};
+use super::identity::{BackendId, key_name, key_of_row};
+use super::install::forget_cleared;
 use super::live::Live;
-use super::numbers::Number;
 use super::start::{self, Judged, Removed};
 use super::store::{Loaded, ServiceState, State, Store};
 use crate::dataplane::{Attached, Dataplane, DataplaneError};
-use crate::model::{Announce, Configuration, Seed};
+use crate::model::{Configuration, Seed};
 use crate::net;
 use crate::transition::round;
 
@@ -76,6 +76,10 @@ impl<D: Dataplane> Core<D> {
                 state.services.remove(&live.state_key());
             }
         }
+        let known = services.iter().map(|(live, _)| live.state_key());
+        let gone = removed.iter().map(|it| key_name(&key_of_row(&it.row)));
+        let known: BTreeSet<String> = known.chain(gone).collect();
+        state.services.retain(|key, _| known.contains(key));
         store.save(&state)?;
         let wanted = start::settings(seed, dataplane.flow_sets());
         if settings != wanted {
@@ -107,91 +111,6 @@ impl<D: Dataplane> Core<D> {
             }
         }
         Ok(core)
-    }
-
-    /// Writes a service in the order in which a packet, or a later start, may find it half done: what it refers to
-    /// first, its key last.
-    fn install(&mut self, live: &Live, adopted: bool) -> Result<(), DataplaneError> {
-        for (number, meaning) in live.numbers.iter() {
-            if let Number::Configured(id) = meaning {
-                self.enliven(live, number, id, adopted)?;
-            }
-        }
-        if !adopted {
-            for (slot, wish) in (live.row.first_slot..).zip(&live.wishes) {
-                for stamp in [Stamp::Unlogged, Stamp::BareSyn, Stamp::Foreign] {
-                    self.dataplane.set_stamp(slot, stamp, 0)?;
-                }
-                self.dataplane
-                    .set_slot(slot, SlotWord::steady(wish.owner))?;
-            }
-            self.dataplane.grace()?;
-        }
-        for (key, reply) in replies_of(live) {
-            self.dataplane.set_reply(&key, Some(reply))?;
-        }
-        self.dataplane.set_service(live.index, &live.row)?;
-        let announce = u32::from(live.service.announce == Announce::Arp);
-        let vip = Vip { announce };
-        self.dataplane.set_vip(&live.row.vip, Some(vip))?;
-        self.dataplane
-            .set_service_key(&key_of(&live.service), Some(live.index))
-    }
-
-    /// Makes a number stand for a backend; one that stood for it before keeps its next hop and its traffic.
-    fn enliven(
-        &mut self,
-        live: &Live,
-        number: u16,
-        id: BackendId,
-        adopted: bool,
-    ) -> Result<(), DataplaneError> {
-        let index = live.row.first_backend + u32::from(number);
-        let old = self.dataplane.backend(index)?;
-        let mut row = old;
-        if is_new(&old, id, adopted) {
-            row = Backend {
-                address: id.address,
-                port: id.port,
-                ..Backend::default()
-            };
-            self.dataplane.clear_traffic(index)?;
-        }
-        row.flags |= Backend::ALIVE;
-        if row != old {
-            self.dataplane.set_backend(index, &row)?;
-        }
-        Ok(())
-    }
-
-    /// Takes keys, VIPs and replies out of force that no service of the configuration has.
-    fn remove_leftovers(&mut self) -> Result<(), DataplaneError> {
-        for removed in &self.removed {
-            start::tell_removed(removed);
-        }
-        let keys: BTreeSet<_> = self.services.iter().map(|l| key_of(&l.service)).collect();
-        for (key, _) in self.dataplane.service_keys()? {
-            if !keys.contains(&key) {
-                self.dataplane.set_service_key(&key, None)?;
-            }
-        }
-        for (address, _) in self.dataplane.vips()? {
-            if !keys.iter().any(|key| key.vip == address) {
-                self.dataplane.set_vip(&address, None)?;
-            }
-        }
-        let replies: Vec<ReplyKey> = self
-            .services
-            .iter()
-            .flat_map(replies_of)
-            .map(|(key, _)| key)
-            .collect();
-        for (key, _) in self.dataplane.replies()? {
-            if !replies.contains(&key) {
-                self.dataplane.set_reply(&key, None)?;
-            }
-        }
-        Ok(())
     }
 
     /// Keeps when transitions began, before their first write.
@@ -330,34 +249,6 @@ impl<D: Dataplane> Core<D> {
         tracing::debug!(freed, "swept the flow table");
         Ok(())
     }
-}
-
-/// Whether a number did not stand for the backend up to now, so that its traffic begins at nothing.
-fn is_new(row: &Backend, id: BackendId, adopted: bool) -> bool {
-    !adopted || (row.address, row.port) != (id.address, id.port)
-}
-
-/// Drops baselines of traffic that is about to be cleared, or that went with its maps in a reboot. What is counted
-/// then is all of the weights in force.
-fn forget_cleared<D: Dataplane>(
-    kept: &mut ServiceState,
-    live: &Live,
-    adopted: bool,
-    dataplane: &D,
-) -> Result<(), DataplaneError> {
-    if !adopted {
-        kept.baseline.clear();
-        kept.baseline_settled = true;
-    }
-    for (number, meaning) in live.numbers.iter() {
-        if let Number::Configured(id) = meaning {
-            let row = dataplane.backend(live.row.first_backend + u32::from(number))?;
-            if is_new(&row, id, adopted) {
-                kept.baseline.remove(&id.name());
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Values by version name.

@@ -128,6 +128,14 @@ impl Host {
         self.maps.memory().traffic.insert(number, traffic);
     }
 
+    /// Services of which the state file keeps something.
+    fn kept(&self) -> Vec<String> {
+        let text = std::fs::read(self.folder.path().join("state.json")).expect("readable");
+        let file: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        let services = file["state"]["services"].as_object().expect("an object");
+        services.keys().cloned().collect()
+    }
+
     fn words(&self) -> Vec<SlotWord> {
         self.maps.memory().slots[..SLOTS as usize].to_vec()
     }

@@ -221,6 +221,7 @@ fn a_service_taken_out_passes_and_is_forgotten_when_its_flows_are_over() {
     let index = host.start(&both).expect("starts").services[1].index;
     let mut core = host.start(&configuration(vec![service()])).expect("starts");
     assert_eq!(host.maps.memory().keys.len(), 1);
+    assert_eq!(host.kept().len(), 2);
     assert_ne!(
         host.maps.service(index).expect("a row").in_use,
         0,
@@ -229,7 +230,56 @@ fn a_service_taken_out_passes_and_is_forgotten_when_its_flows_are_over() {
     host.pass(&mut core, 20);
     assert_eq!(host.maps.service(index).expect("a row").in_use, 0);
     drop(core);
+    assert_eq!(host.kept(), ["tcp 203.0.113.10:80"]);
     assert_eq!(host.start(&both).expect("starts").services[1].index, index);
+}
+
+#[test]
+fn a_kill_while_a_service_is_forgotten_leaves_no_backend_to_the_next_one() {
+    let host = Host::new();
+    let mail = |addresses| Service {
+        name: "mail".to_owned(),
+        port: 25,
+        versions: vec![version("blue", addresses)],
+        weights: Weights::all_to(0, 1),
+        ..service()
+    };
+    let old = mail(&["10.0.3.1", "10.0.3.2", "10.0.3.3"]);
+    let new = Service {
+        port: 26,
+        ..mail(&["10.0.4.1"])
+    };
+    let first = host
+        .start(&configuration(vec![service(), old]))
+        .expect("starts")
+        .services[1]
+        .row
+        .first_backend;
+    let mut core = host.start(&configuration(vec![service()])).expect("starts");
+    host.pass(&mut core, 11);
+    host.wait(5 * SECOND);
+    host.maps.die_after(1);
+    core.tick().expect_err("killed after the service's row");
+    drop(core);
+    let alive = |number: u32| {
+        let row = host.maps.backend(first + number).expect("a row");
+        row.is(Row::ALIVE)
+    };
+    assert!(alive(0) && alive(1) && alive(2), "left behind");
+
+    let both = configuration(vec![service(), new]);
+    let core = host.start(&both).expect("starts");
+    assert_eq!(core.services[1].row.first_backend, first);
+    assert_eq!(
+        host.kept(),
+        ["tcp 203.0.113.10:26", "tcp 203.0.113.10:80"],
+        "what is neither configured nor pinned is dropped"
+    );
+    assert!(alive(0) && !alive(1) && !alive(2));
+    drop(core);
+    let core = host.start(&both).expect("starts again");
+    let leaving = |(_, number)| matches!(number, Number::Leaving(..));
+    assert!(!core.services[1].numbers.iter().any(leaving));
 }
 
 #[test]
