@@ -3,14 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use splitter_common::abi::{Mode, Reply, ReplyKey};
-
 use splitter_common::datapath::flow_table;
 
 use super::census::Census;
 use super::clock::{Clock, Now};
 use super::error::StartError;
-use super::identity::{BackendId, key_name, key_of_row};
+use super::identity::{key_name, key_of_row};
 use super::install::forget_cleared;
 use super::live::Live;
 use super::start::{self, Judged, Removed};
@@ -255,32 +253,6 @@ impl<D: Dataplane> Core<D> {
 pub(super) fn names<T>(live: &Live, values: impl Iterator<Item = T>) -> BTreeMap<String, T> {
     let versions = live.service.versions.iter();
     versions.map(|v| v.name.clone()).zip(values).collect()
-}
-
-pub(super) fn reply_key(live: &Live, id: BackendId) -> ReplyKey {
-    ReplyKey {
-        address: id.address,
-        port: id.port,
-        protocol: live.row.protocol,
-        reserved: 0,
-    }
-}
-
-/// What the replies of a service's backends become: of those that left the configuration, too, while they live.
-pub(super) fn replies_of(live: &Live) -> Vec<(ReplyKey, Reply)> {
-    if live.row.mode != Mode::Nat as u8 {
-        return Vec::new();
-    }
-    let reply = Reply {
-        vip: live.row.vip,
-        port: live.row.port,
-        reserved: 0,
-    };
-    live.numbers
-        .iter()
-        .filter(|(_, meaning)| meaning.is_alive())
-        .filter_map(|(_, meaning)| Some((reply_key(live, meaning.id()?), reply)))
-        .collect()
 }
 
 /// Fresh state of a service whose weights were just changed.

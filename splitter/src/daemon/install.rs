@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use splitter_common::abi::{Backend, ReplyKey, SlotWord, Stamp, Vip};
 
-use super::core::{Core, replies_of};
+use super::core::Core;
 use super::identity::{BackendId, key_of};
 use super::live::Live;
 use super::numbers::Number;
+use super::replies::replies_of;
 use super::start;
 use super::store::ServiceState;
 use crate::dataplane::{Dataplane, DataplaneError};

@@ -3,11 +3,12 @@
 use splitter_common::abi::{Backend, Service as Row};
 
 use super::census::Census;
-use super::core::{Core, replies_of, reply_key};
+use super::core::Core;
 use super::error::StartError;
 use super::identity::{BackendId, key_name, key_of_row};
 use super::live::Live;
 use super::numbers::Number;
+use super::replies::{replies_of, reply_key};
 use super::start::Removed;
 use crate::dataplane::{Dataplane, DataplaneError};
 use crate::transition::{DrainStage, Timers};

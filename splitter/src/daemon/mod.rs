@@ -17,6 +17,7 @@ mod live;
 mod network;
 mod numbers;
 mod ranges;
+mod replies;
 mod serve;
 mod start;
 mod store;

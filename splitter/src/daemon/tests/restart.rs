@@ -4,6 +4,7 @@ use splitter_common::abi::Backend as Row;
 use splitter_common::datapath::flow_table::{Kind, Record, tick};
 
 use super::*;
+use crate::daemon::identity::BackendId;
 use crate::daemon::numbers::Number;
 use crate::dataplane::Dataplane as _;
 use crate::model::Seed;
@@ -205,6 +206,82 @@ fn a_backend_that_comes_back_gets_its_own_number() {
         core.services[0].numbers.get(4),
         Number::Leaving(..)
     ));
+}
+
+/// Services "web" and "mail", the latter with these backends.
+fn web_and_mail(web: Service, mail: &[&str]) -> Configuration {
+    let mail = Service {
+        name: "mail".to_owned(),
+        port: 25,
+        versions: vec![version("blue", mail)],
+        weights: Weights::all_to(0, 1),
+        ..web.clone()
+    };
+    configuration(vec![web, mail])
+}
+
+#[test]
+fn a_backend_moves_to_another_service_only_after_it_has_drained() {
+    let host = Host::new();
+    let smaller = || Service {
+        versions: vec![
+            version("blue", &["10.0.0.1"]),
+            version("green", &["10.0.1.1", "10.0.1.2"]),
+        ],
+        ..service()
+    };
+    let before = web_and_mail(service(), &["10.0.3.1"]);
+    drop(host.start(&before).expect("starts"));
+    let writes = host.maps.memory().writes;
+    let moved = web_and_mail(smaller(), &["10.0.3.1", "10.0.0.2"]);
+    let error = host.start(&moved).err().expect("refused").to_string();
+    for part in ["10.0.0.2:8080", "\"web\"", "\"mail\"", "drained"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert_eq!(host.maps.memory().writes, writes);
+    // What has replies of its own is no concern: another port, or another protocol.
+    let mut others = web_and_mail(smaller(), &["10.0.3.1", "10.0.0.2"]);
+    others.services[1].versions[0].backends[1].port = 8081;
+    drop(host.start(&others).expect("another port"));
+
+    let out = web_and_mail(smaller(), &["10.0.3.1"]);
+    let mut core = host.start(&out).expect("starts without it");
+    host.pass(&mut core, 25);
+    drop(core);
+    let core = host.start(&moved).expect("it has drained");
+    let reply = |address: &str| {
+        let replies = host.maps.memory().replies.clone();
+        let found = replies
+            .values()
+            .find(|(key, _)| crate::net::from_abi(&key.address).to_string() == address);
+        found.map(|(_, reply)| reply.port)
+    };
+    assert_eq!(reply("10.0.0.2"), Some(25));
+    assert_eq!(reply("10.0.0.1"), Some(80));
+    drop(core);
+}
+
+#[test]
+fn the_end_of_a_drain_leaves_the_replies_of_another_service_alone() {
+    let host = Host::new();
+    drop(
+        host.start(&web_and_mail(service(), &["10.0.3.1"]))
+            .expect("starts"),
+    );
+    let mut smaller = service();
+    let out = BackendId::of(&smaller.versions[0].backends.remove(1));
+    let mut core = host
+        .start(&web_and_mail(smaller, &["10.0.3.1"]))
+        .expect("starts");
+    let replies = host.maps.memory().replies.len();
+    // As maps may be that an older daemon left.
+    let numbers = &mut core.services[1].numbers.0;
+    let free = numbers.iter_mut().find(|n| **n == Number::Free);
+    *free.expect("a free number") = Number::Configured(out);
+    host.pass(&mut core, 60);
+    let mut numbers = core.services[0].numbers.iter();
+    assert!(!numbers.any(|(_, n)| matches!(n, Number::Leaving(..))));
+    assert_eq!(host.maps.memory().replies.len(), replies);
 }
 
 #[test]
