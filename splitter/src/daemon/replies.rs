@@ -80,10 +80,10 @@ pub(super) fn refuse_moved<'a>(
             if let Some(entered) = others.find(taken) {
                 let (old, new) = (&left.service.name, &entered.service.name);
                 return Err(StartError::Refused(format!(
-                    "backend {} moves from service \"{old}\" to \"{new}\", both in mode nat, and flows of \"{old}\" may \
-                     still be on it: their replies could not be told apart; take it out of \"{old}\" first, wait until it \
-                     is logged as drained (`splitter get service {old}` shows it as leaving until then), then add it to \
-                     \"{new}\"",
+                    "backend {} moves from service \"{old}\" to \"{new}\", both in mode nat, while flows of \"{old}\" \
+                     may be on it: their replies could not be told apart; take it out of \"{old}\" first, wait until \
+                     it is logged as drained (`splitter get service {old}` shows it as leaving until then), then add \
+                     it to \"{new}\"",
                     SocketAddr::new(id.ip(), id.port),
                 )));
             }
