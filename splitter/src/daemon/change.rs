@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::clock::Now;
 use super::core::{Core, changed, names};
-use super::live::{Live, PlaceFailure};
+use super::live::{Live, PlaceFailure, SlotCounts};
 use crate::api::RequestError;
 use crate::api::types::{ChangeView, SetWeights};
 use crate::dataplane::Dataplane;
@@ -27,7 +27,7 @@ impl<D: Dataplane> Core<D> {
         let current: Vec<u16> = words.iter().map(|word| word.current()).collect();
         let view = ChangeView {
             service: live.service.name.clone(),
-            before: self.set_percents(at, &current),
+            before: self.set_percents(at, &SlotCounts::of(&words)),
             after: names(live, weights.shares().iter().map(|share| share.percent())),
             slots_moved: delta(&current, &owners).len() as u32,
             slots: live.slots(),
@@ -40,7 +40,9 @@ impl<D: Dataplane> Core<D> {
             dry_run: wanted.dry_run,
         };
         let unchanged = live.weights.as_ref() == Some(&weights) && view.slots_moved == 0;
-        if wanted.dry_run || unchanged {
+        // The same weights with `--now` lift the freeze of the transition to them.
+        let nothing_to_do = unchanged && (!wanted.now || live.is_settled(&words));
+        if wanted.dry_run || nothing_to_do {
             return Ok(view);
         }
 
@@ -63,14 +65,16 @@ impl<D: Dataplane> Core<D> {
 
         live.weights = Some(weights);
         live.wish(&owners, wanted.now);
+        // Saving takes its time, and only now new flows begin to follow.
+        let began_ns = (self.clock)().ns;
         let hold = if view.holds_in_seconds > 0.0 {
             live.row.prepare_ns
         } else {
             0
         };
-        live.rebase_at = Some(now.ns + hold);
+        live.rebase_at = Some(began_ns + hold);
         // What cannot be written now is written by the next ticks: it is in force once it is kept.
-        if let Err(error) = self.advance(now.ns) {
+        if let Err(error) = self.advance() {
             tracing::error!(%error, "the change is kept but not yet in the maps");
         }
         tracing::info!(
@@ -100,7 +104,7 @@ impl<D: Dataplane> Core<D> {
     }
 
     /// Set shares in percent by version; where the weights are lost, those that the slots amount to.
-    pub(super) fn set_percents(&self, at: usize, current: &[u16]) -> BTreeMap<String, f64> {
+    pub(super) fn set_percents(&self, at: usize, counts: &SlotCounts) -> BTreeMap<String, f64> {
         let live = &self.services[at];
         match &live.weights {
             Some(weights) => names(live, weights.shares().iter().map(|share| share.percent())),
@@ -108,8 +112,8 @@ impl<D: Dataplane> Core<D> {
                 live,
                 live.service.versions.iter().map(|version| {
                     let numbers = super::views::numbers_of(live, version);
-                    let slots = current.iter().filter(|c| numbers.contains(c)).count();
-                    (slots as f64 * 10_000.0 / current.len() as f64).round() / 100.0
+                    let slots: u32 = numbers.iter().map(|n| counts.current(*n)).sum();
+                    (f64::from(slots) * 10_000.0 / f64::from(live.slots())).round() / 100.0
                 }),
             ),
         }

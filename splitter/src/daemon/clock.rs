@@ -15,6 +15,9 @@ pub(super) struct Now {
     pub wall: Timestamp,
 }
 
+/// Where the core has the time from; tests have their own.
+pub(super) type Clock = Box<dyn Fn() -> Now + Send>;
+
 /// Reads both clocks.
 pub(super) fn now() -> Now {
     // The coarse clock exists on every Linux that has BPF links; zero would only make everything look young.

@@ -1,22 +1,20 @@
 //! All state of the daemon, and what happens to it: start, changes of weights, ticks. No I/O but through the seams to
-//! the maps and the state file; time is an argument.
+//! the maps and the state file; the time comes from a clock that is handed in.
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use splitter_common::abi::{Backend, Mode, Reply, ReplyKey, SlotWord, Stamp, Vip};
 
 use splitter_common::datapath::flow_table;
 
 use super::census::Census;
-use super::clock::Now;
+use super::clock::{Clock, Now};
 use super::error::StartError;
-use super::identity::{BackendId, key_of};
+use super::identity::{key_name, key_of_row};
+use super::install::forget_cleared;
 use super::live::Live;
-use super::numbers::Number;
 use super::start::{self, Judged, Removed};
 use super::store::{Loaded, ServiceState, State, Store};
 use crate::dataplane::{Attached, Dataplane, DataplaneError};
-use crate::model::{Announce, Configuration, Seed};
+use crate::model::{Configuration, Seed};
 use crate::net;
 use crate::transition::round;
 
@@ -27,6 +25,7 @@ pub(super) const ROUND_NS: u64 = 200_000_000;
 pub(super) struct Core<D> {
     pub(super) dataplane: D,
     pub(super) store: Store,
+    pub(super) clock: Clock,
     pub(super) state: State,
     pub(super) seed: Seed,
     pub(super) services: Vec<Live>,
@@ -43,8 +42,9 @@ impl<D: Dataplane> Core<D> {
         mut dataplane: D,
         store: Store,
         configuration: &Configuration,
-        now: Now,
+        clock: Clock,
     ) -> Result<Self, StartError> {
+        let now = clock();
         let mut state = match store.load()? {
             Loaded::Whole(state) => state,
             Loaded::Missing => State::default(),
@@ -63,9 +63,10 @@ impl<D: Dataplane> Core<D> {
 
         // From here on things are written.
         state.set_seed(seed);
-        for (live, _) in &services {
+        for (live, adopted) in &services {
             let kept = state.services.entry(live.state_key()).or_default();
             kept.name.clone_from(&live.service.name);
+            forget_cleared(kept, live, *adopted, &dataplane)?;
             if let Some(weights) = &live.weights {
                 kept.weights = names(live, weights.shares().iter().map(|share| share.0));
             } else {
@@ -73,6 +74,10 @@ impl<D: Dataplane> Core<D> {
                 state.services.remove(&live.state_key());
             }
         }
+        let known = services.iter().map(|(live, _)| live.state_key());
+        let gone = removed.iter().map(|it| key_name(&key_of_row(&it.row)));
+        let known: BTreeSet<String> = known.chain(gone).collect();
+        state.services.retain(|key, _| known.contains(key));
         store.save(&state)?;
         let wanted = start::settings(seed, dataplane.flow_sets());
         if settings != wanted {
@@ -81,6 +86,7 @@ impl<D: Dataplane> Core<D> {
         let mut core = Self {
             dataplane,
             store,
+            clock,
             state,
             seed,
             services: Vec::new(),
@@ -103,85 +109,6 @@ impl<D: Dataplane> Core<D> {
             }
         }
         Ok(core)
-    }
-
-    /// Writes a service in the order in which a packet, or a later start, may find it half done: what it refers to
-    /// first, its key last.
-    fn install(&mut self, live: &Live, adopted: bool) -> Result<(), DataplaneError> {
-        for (number, meaning) in live.numbers.iter() {
-            if let Number::Configured(id) = meaning {
-                self.enliven(live, number, id)?;
-            }
-        }
-        if !adopted {
-            for (slot, wish) in (live.row.first_slot..).zip(&live.wishes) {
-                for stamp in [Stamp::Unlogged, Stamp::BareSyn, Stamp::Foreign] {
-                    self.dataplane.set_stamp(slot, stamp, 0)?;
-                }
-                self.dataplane
-                    .set_slot(slot, SlotWord::steady(wish.owner))?;
-            }
-            self.dataplane.grace()?;
-        }
-        for (key, reply) in replies_of(live) {
-            self.dataplane.set_reply(&key, Some(reply))?;
-        }
-        self.dataplane.set_service(live.index, &live.row)?;
-        let announce = u32::from(live.service.announce == Announce::Arp);
-        let vip = Vip { announce };
-        self.dataplane.set_vip(&live.row.vip, Some(vip))?;
-        self.dataplane
-            .set_service_key(&key_of(&live.service), Some(live.index))
-    }
-
-    /// Makes a number stand for a backend; one that stood for it before keeps its next hop.
-    fn enliven(&mut self, live: &Live, number: u16, id: BackendId) -> Result<(), DataplaneError> {
-        let index = live.row.first_backend + u32::from(number);
-        let old = self.dataplane.backend(index)?;
-        let mut row = old;
-        if (old.address, old.port) != (id.address, id.port) {
-            row = Backend {
-                address: id.address,
-                port: id.port,
-                ..Backend::default()
-            };
-            self.dataplane.clear_traffic(index)?;
-        }
-        row.flags |= Backend::ALIVE;
-        if row != old {
-            self.dataplane.set_backend(index, &row)?;
-        }
-        Ok(())
-    }
-
-    /// Takes keys, VIPs and replies out of force that no service of the configuration has.
-    fn remove_leftovers(&mut self) -> Result<(), DataplaneError> {
-        for removed in &self.removed {
-            start::tell_removed(removed);
-        }
-        let keys: BTreeSet<_> = self.services.iter().map(|l| key_of(&l.service)).collect();
-        for (key, _) in self.dataplane.service_keys()? {
-            if !keys.contains(&key) {
-                self.dataplane.set_service_key(&key, None)?;
-            }
-        }
-        for (address, _) in self.dataplane.vips()? {
-            if !keys.iter().any(|key| key.vip == address) {
-                self.dataplane.set_vip(&address, None)?;
-            }
-        }
-        let replies: Vec<ReplyKey> = self
-            .services
-            .iter()
-            .flat_map(replies_of)
-            .map(|(key, _)| key)
-            .collect();
-        for (key, _) in self.dataplane.replies()? {
-            if !replies.contains(&key) {
-                self.dataplane.set_reply(&key, None)?;
-            }
-        }
-        Ok(())
     }
 
     /// Keeps when transitions began, before their first write.
@@ -211,10 +138,15 @@ impl<D: Dataplane> Core<D> {
         self.services.iter().any(|live| live.moving)
     }
 
-    /// One round for every service in transition, then a grace period: no slot is written twice within one.
-    pub(super) fn advance(&mut self, now_ns: u64) -> Result<(), DataplaneError> {
+    /// One round for every service in transition, then a grace period: no slot is written twice within one. What a
+    /// round that was held up leaves undone, another one does later: see [`Round::is_stale`].
+    ///
+    /// [`Round::is_stale`]: crate::transition::Round::is_stale
+    pub(super) fn advance(&mut self) -> Result<(), DataplaneError> {
         let mut wrote = false;
         for live in self.services.iter_mut().filter(|live| live.moving) {
+            // As late as it can be, but before what is judged: stamps claim that somebody watched since.
+            let now_ns = (self.clock)().ns;
             let words = live.words(&self.dataplane)?;
             if live.is_settled(&words) {
                 live.moving = false;
@@ -232,9 +164,21 @@ impl<D: Dataplane> Core<D> {
                 now_ns,
                 &alive,
             );
+            let in_time = || !round.is_stale(&timers, (self.clock)().ns);
+            let mut whole = true;
             for write in &round.writes {
-                live.carry_out(&mut self.dataplane, write)?;
                 wrote = true;
+                if !live.carry_out(&mut self.dataplane, write, &in_time)? {
+                    tracing::warn!(
+                        service = live.service.name,
+                        "was held up while it wrote slots; looks at them again"
+                    );
+                    whole = false;
+                    break;
+                }
+            }
+            if whole {
+                live.wishes.iter_mut().for_each(|wish| wish.at_once = false);
             }
         }
         if wrote {
@@ -244,8 +188,9 @@ impl<D: Dataplane> Core<D> {
     }
 
     /// What is to be done from time to time, in transition or not.
-    pub(super) fn tick(&mut self, now: Now) -> Result<(), StartError> {
-        self.advance(now.ns)?;
+    pub(super) fn tick(&mut self) -> Result<(), StartError> {
+        self.advance()?;
+        let now = (self.clock)();
         self.settle_state(now)?;
         self.drain(now.ns)?;
         self.forget_removed(now.ns)?;
@@ -279,12 +224,13 @@ impl<D: Dataplane> Core<D> {
         Ok(())
     }
 
-    /// Completed handshakes of a service's backends, as the state file has them.
+    /// Completed handshakes of a service's backends, as the state file has them; of those that rest, too, since they
+    /// may come back to their traffic.
     pub(super) fn baseline(&self, at: usize) -> Result<BTreeMap<String, u64>, DataplaneError> {
         let live = &self.services[at];
         let mut baseline = BTreeMap::new();
         for (number, meaning) in live.numbers.iter() {
-            if let Some(id) = meaning.id().filter(|_| meaning.is_alive()) {
+            if let Some(id) = meaning.id() {
                 let index = live.row.first_backend + u32::from(number);
                 baseline.insert(id.name(), self.dataplane.traffic(index)?.handshakes);
             }
@@ -307,32 +253,6 @@ impl<D: Dataplane> Core<D> {
 pub(super) fn names<T>(live: &Live, values: impl Iterator<Item = T>) -> BTreeMap<String, T> {
     let versions = live.service.versions.iter();
     versions.map(|v| v.name.clone()).zip(values).collect()
-}
-
-pub(super) fn reply_key(live: &Live, id: BackendId) -> ReplyKey {
-    ReplyKey {
-        address: id.address,
-        port: id.port,
-        protocol: live.row.protocol,
-        reserved: 0,
-    }
-}
-
-/// What the replies of a service's backends become: of those that left the configuration, too, while they live.
-pub(super) fn replies_of(live: &Live) -> Vec<(ReplyKey, Reply)> {
-    if live.row.mode != Mode::Nat as u8 {
-        return Vec::new();
-    }
-    let reply = Reply {
-        vip: live.row.vip,
-        port: live.row.port,
-        reserved: 0,
-    };
-    live.numbers
-        .iter()
-        .filter(|(_, meaning)| meaning.is_alive())
-        .filter_map(|(_, meaning)| Some((reply_key(live, meaning.id()?), reply)))
-        .collect()
 }
 
 /// Fresh state of a service whose weights were just changed.

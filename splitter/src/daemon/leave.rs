@@ -3,10 +3,12 @@
 use splitter_common::abi::{Backend, Service as Row};
 
 use super::census::Census;
-use super::core::{Core, replies_of, reply_key};
+use super::core::Core;
+use super::error::StartError;
 use super::identity::{BackendId, key_name, key_of_row};
 use super::live::Live;
 use super::numbers::Number;
+use super::replies::{replies_of, reply_key};
 use super::start::Removed;
 use crate::dataplane::{Dataplane, DataplaneError};
 use crate::transition::{DrainStage, Timers};
@@ -92,7 +94,8 @@ impl<D: Dataplane> Core<D> {
     }
 
     /// Frees what services that left the configuration held, once their records are over.
-    pub(super) fn forget_removed(&mut self, now_ns: u64) -> Result<(), DataplaneError> {
+    pub(super) fn forget_removed(&mut self, now_ns: u64) -> Result<(), StartError> {
+        let before = self.removed.len();
         let over =
             |removed: &Removed| now_ns.saturating_sub(removed.since_ns) > rest_ns(&removed.row);
         for at in (0..self.removed.len()).rev() {
@@ -110,6 +113,9 @@ impl<D: Dataplane> Core<D> {
             }
             self.state.services.remove(&key_name(&key));
             self.removed.remove(at);
+        }
+        if self.removed.len() < before {
+            self.store.save(&self.state)?;
         }
         Ok(())
     }

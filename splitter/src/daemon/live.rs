@@ -77,20 +77,25 @@ impl Live {
         self.row.first_slot..self.row.first_slot + self.slots()
     }
 
-    /// Carries out one write of a round.
+    /// Carries out one write of a round while `in_time` says that its judgement still holds; returns whether it was
+    /// carried out. Between any two cells it may stop.
     pub(super) fn carry_out<D: Dataplane>(
         &self,
         dataplane: &mut D,
         write: &SlotWrite,
-    ) -> Result<(), DataplaneError> {
+        in_time: &impl Fn() -> bool,
+    ) -> Result<bool, DataplaneError> {
         let slot = self.row.first_slot + write.slot;
         for cell in write.cells() {
+            if !in_time() {
+                return Ok(false);
+            }
             match cell {
                 Cell::Stamp(stamp, ns) => dataplane.set_stamp(slot, stamp, ns)?,
                 Cell::Word(word) => dataplane.set_slot(slot, word)?,
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether the slots are at rest where they are wanted.
@@ -150,6 +155,43 @@ impl Live {
     }
 }
 
+/// How many slots are with each backend number of a service, counted in one pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SlotCounts {
+    current: Vec<u32>,
+    base: Vec<u32>,
+}
+
+impl SlotCounts {
+    pub(super) fn of(words: &[SlotWord]) -> Self {
+        let numbers = words.iter().flat_map(|word| [word.current(), word.base()]);
+        let length = numbers.max().map_or(0, |most| usize::from(most) + 1);
+        let mut counts = Self {
+            current: vec![0; length],
+            base: vec![0; length],
+        };
+        for word in words {
+            counts.current[usize::from(word.current())] += 1;
+            counts.base[usize::from(word.base())] += 1;
+        }
+        counts
+    }
+
+    /// Slots whose new flows go to a number.
+    pub(super) fn current(&self, number: u16) -> u32 {
+        at(&self.current, number)
+    }
+
+    /// Slots whose flows without a record belong to a number.
+    pub(super) fn base(&self, number: u16) -> u32 {
+        at(&self.base, number)
+    }
+}
+
+fn at(counts: &[u32], number: u16) -> u32 {
+    counts.get(usize::from(number)).copied().unwrap_or(0)
+}
+
 /// Why there is no owner for every slot.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PlaceFailure {
@@ -159,4 +201,22 @@ pub(super) enum PlaceFailure {
     Nowhere,
     #[error("version \"{0}\" has a weight but no backend that could take flows")]
     NoBackend(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_counted_by_both_backends() {
+        let words = [
+            SlotWord::steady(3),
+            SlotWord::new(SlotState::Track, 3, 1),
+            SlotWord::new(SlotState::Handover, 0, 1),
+        ];
+        let counts = SlotCounts::of(&words);
+        assert_eq!([0, 1, 2, 3, 4].map(|n| counts.current(n)), [0, 2, 0, 1, 0]);
+        assert_eq!([0, 1, 2, 3, 4].map(|n| counts.base(n)), [1, 0, 0, 2, 0]);
+        assert_eq!(SlotCounts::of(&[]).current(0), 0);
+    }
 }

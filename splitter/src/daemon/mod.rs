@@ -1,8 +1,9 @@
 //! The daemon: one task owns all state, answers the API's requests and drives transitions.
 //!
-//! [`run`] is the way in. `core` holds the state and everything that happens to it, with time as an argument; `start`
-//! judges a configuration against what is pinned; `change` puts weights into force; `network` takes next hops over;
-//! `views` and `explain` answer. `store` keeps what must survive, `clock` is the only one that reads the time.
+//! [`run`] is the way in. `core` holds the state and everything that happens to it, with a clock that is handed in;
+//! `start` judges a configuration against what is pinned, `install` writes it; `change` puts weights into force;
+//! `leave` lets go of what left the file; `network` takes next hops over; `views` and `explain` answer. `store` keeps
+//! what must survive, `clock` is the only one that reads the time.
 
 mod census;
 mod change;
@@ -11,11 +12,13 @@ mod core;
 mod error;
 mod explain;
 mod identity;
+mod install;
 mod leave;
 mod live;
 mod network;
 mod numbers;
 mod ranges;
+mod replies;
 mod serve;
 mod start;
 mod store;

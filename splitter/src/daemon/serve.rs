@@ -48,7 +48,7 @@ pub(super) async fn run(
     };
     let kernel = Kernel::open(&settings.bpffs, sizes, OBJECT)?;
     let store = Store::open(&settings.state_dir)?;
-    let mut core = Core::start(kernel, store, &configuration, clock::now())
+    let mut core = Core::start(kernel, store, &configuration, Box::new(clock::now))
         .map_err(|e| e.in_file(config_path))?;
 
     let (want, wanted) = watch::channel(core.wanted_hops());
@@ -76,7 +76,7 @@ pub(super) async fn run(
                 tracing::warn!("SIGHUP: reloading is not supported; restart the daemon, which loses no packet");
             }
             () = sleep_until(next) => {
-                if let Err(error) = core.tick(clock::now()) {
+                if let Err(error) = core.tick() {
                     tracing::error!(%error, "will be tried again");
                 }
                 want.send_if_modified(|old| replace(old, core.wanted_hops()));

@@ -8,10 +8,11 @@ use std::ops::Range;
 use splitter_common::abi::{Affinity, Backend, Mode, Service as Row, ServiceKey, Settings};
 
 use super::error::StartError;
-use super::identity::{key_name, key_of, key_of_row, protocol_number};
+use super::identity::{key_name, key_of, key_of_row};
 use super::live::{Live, write_times};
 use super::numbers::{Number, Numbers, backends_of};
 use super::ranges::{first_free, spare};
+use super::replies;
 use super::store::State;
 use crate::dataplane::{Dataplane, HANDSHAKE_CELLS, MAX_BACKENDS, MAX_SERVICES};
 use crate::model::{BasisPoints, Configuration, Seed, Service, Weights};
@@ -86,7 +87,7 @@ pub(super) fn judge<D: Dataplane>(
     seed: Seed,
     now_ns: u64,
 ) -> Result<Judged, StartError> {
-    refuse_shared_replies(configuration)?;
+    replies::refuse_shared(configuration)?;
     let mut pinned = BTreeMap::new();
     for index in 0..MAX_SERVICES {
         let row = dataplane.service(index)?;
@@ -147,6 +148,7 @@ pub(super) fn judge<D: Dataplane>(
         refuse_lost_owners(&live)?;
         services.push((live, adopted));
     }
+    replies::refuse_moved(services.iter().map(|(live, _)| live))?;
     let removed = pinned
         .into_values()
         .map(|(index, row)| Removed {
@@ -277,32 +279,6 @@ fn no_numbers(service: &Service, row: &Row, homeless: usize) -> String {
         backends_of(service).len(),
         row.backend_count
     )
-}
-
-/// In `nat` mode a reply is told by its source alone.
-fn refuse_shared_replies(configuration: &Configuration) -> Result<(), StartError> {
-    let mut owners: BTreeMap<_, &Service> = BTreeMap::new();
-    for service in configuration
-        .services
-        .iter()
-        .filter(|s| s.mode == Mode::Nat)
-    {
-        for id in backends_of(service) {
-            let key = (id, protocol_number(service.protocol));
-            if let Some(other) = owners.insert(key, service)
-                && other.name != service.name
-            {
-                return Err(StartError::Refused(format!(
-                    "backend {} belongs to services \"{}\" and \"{}\", both in mode nat: its replies could not be told \
-                     apart; give it a port for each",
-                    std::net::SocketAddr::new(id.ip(), id.port),
-                    other.name,
-                    service.name
-                )));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// What services hold in the arrays.

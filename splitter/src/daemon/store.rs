@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::model::Seed;
 
-const FORMAT: u32 = 1;
+const FORMAT: u64 = 1;
 const FILE: &str = "state.json";
 
 /// What is kept.
@@ -58,11 +59,12 @@ impl State {
     }
 }
 
+/// The file, of this and of every later format: so the checksum tells a file of another format from a damaged one.
 #[derive(Serialize, Deserialize)]
-struct File1 {
-    format: u32,
+struct Envelope {
+    format: u64,
     checksum: String,
-    state: State,
+    state: Value,
 }
 
 /// Why the state could not be read or written.
@@ -83,7 +85,8 @@ pub enum StoreError {
     Owned(PathBuf),
     /// Written by another version of splitter.
     #[error(
-        "{} has format {found}, expected {FORMAT}: it was written by another version of splitter",
+        "{} has format {found}, expected {FORMAT}: it was written by another version of splitter; run that version, or \
+         move the file away and start: while maps are pinned, slots stay as they are until weights are set",
         path.display()
     )]
     Format {
@@ -142,15 +145,17 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Missing),
             Err(e) => return Err(failed("read", &path)(e)),
         };
-        if let Ok(value) = serde_json::from_slice::<serde_json::Value>(&bytes)
-            && let Some(found) = value.get("format").and_then(serde_json::Value::as_u64)
-            && found != u64::from(FORMAT)
+        let whole = serde_json::from_slice::<Envelope>(&bytes)
+            .ok()
+            .filter(|file| file.checksum == checksum(file.format, &file.state));
+        if let Some(found) = whole.as_ref().map(|file| file.format)
+            && found != FORMAT
         {
             return Err(StoreError::Format { path, found });
         }
-        match serde_json::from_slice::<File1>(&bytes) {
-            Ok(file) if file.checksum == checksum(&file.state) => Ok(Loaded::Whole(file.state)),
-            _ => self.set_aside(&path).map(Loaded::Damaged),
+        match whole.and_then(|file| serde_json::from_value(file.state).ok()) {
+            Some(state) => Ok(Loaded::Whole(state)),
+            None => self.set_aside(&path).map(Loaded::Damaged),
         }
     }
 
@@ -167,12 +172,15 @@ impl Store {
     pub(super) fn save(&self, state: &State) -> Result<(), StoreError> {
         let path = self.folder.join(FILE);
         let new = self.folder.join(format!("{FILE}.new"));
-        let text = serde_json::to_vec_pretty(&File1 {
-            format: FORMAT,
-            checksum: checksum(state),
-            state: state.clone(),
-        })
-        .map_err(|e| failed("write", &new)(e.into()))?;
+        let text = serde_json::to_value(state)
+            .and_then(|state| {
+                serde_json::to_vec_pretty(&Envelope {
+                    format: FORMAT,
+                    checksum: checksum(FORMAT, &state),
+                    state,
+                })
+            })
+            .map_err(|e| failed("write", &new)(e.into()))?;
         // The seed is a secret: nobody else may read the file.
         let mut file = OpenOptions::new()
             .write(true)
@@ -191,11 +199,11 @@ impl Store {
     }
 }
 
-/// FNV-1a, 64 bits, over the state as compact JSON: tells damage, not malice.
-fn checksum(state: &State) -> String {
-    let text = serde_json::to_vec(state).unwrap_or_default();
-    let hash = text.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+/// FNV-1a, 64 bits, over the format and the state as compact JSON: tells damage, not malice.
+fn checksum(format: u64, state: &Value) -> String {
+    let text = format!("{format} {state}");
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     format!("{hash:016x}")
 }
@@ -247,15 +255,33 @@ mod tests {
                     fs::remove_file(aside).expect("removable");
                     noticed += 1;
                 }
-                // A blank that became another one, or the format's number.
+                // A blank that became another one.
                 Ok(Loaded::Whole(found)) => assert_eq!(found, state(), "byte {at}"),
-                Err(StoreError::Format { found, .. }) => assert_ne!(found, u64::from(FORMAT)),
                 other => panic!("byte {at}: {other:?}"),
             }
         }
         assert!(noticed > whole.len() / 2, "{noticed} of {}", whole.len());
         fs::write(&path, &whole[..whole.len() / 2]).expect("writable");
         assert!(matches!(store.load(), Ok(Loaded::Damaged(_))));
+    }
+
+    #[test]
+    fn a_file_of_another_format_is_refused_and_stays() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let store = Store::open(folder.path()).expect("free");
+        let state = serde_json::json!({ "what": "this version does not know" });
+        let text = serde_json::to_vec(&Envelope {
+            format: FORMAT + 1,
+            checksum: checksum(FORMAT + 1, &state),
+            state,
+        })
+        .expect("JSON");
+        let path = folder.path().join(FILE);
+        fs::write(&path, &text).expect("writable");
+        let error = store.load().expect_err("refused");
+        assert!(matches!(error, StoreError::Format { found: 2, .. }));
+        assert!(error.to_string().contains("move the file away"), "{error}");
+        assert_eq!(fs::read(&path).expect("still there"), text);
     }
 
     #[test]

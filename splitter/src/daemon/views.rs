@@ -7,7 +7,7 @@ use super::change::failed;
 use super::clock::Now;
 use super::core::{Core, ROUND_NS};
 use super::identity::{BackendId, protocol_name};
-use super::live::Live;
+use super::live::{Live, SlotCounts};
 use super::numbers::Number;
 use crate::api::RequestError;
 use crate::api::types::{
@@ -55,8 +55,8 @@ impl<D: Dataplane> Core<D> {
         self.count_records(now.ns)?;
         let live = &self.services[at];
         let words = live.words(&self.dataplane).map_err(failed)?;
-        let current: Vec<u16> = words.iter().map(|word| word.current()).collect();
-        let set = self.set_percents(at, &current);
+        let counts = SlotCounts::of(&words);
+        let set = self.set_percents(at, &counts);
         let shares = self.handshakes(at)?;
         let all: u64 = shares.iter().sum();
         let service = &live.service;
@@ -66,7 +66,7 @@ impl<D: Dataplane> Core<D> {
             for backend in &version.backends {
                 let id = BackendId::of(backend);
                 if let Some(number) = live.numbers.of(&id) {
-                    backends.push(self.backend_view(live, number, id, backend.weight, &words)?);
+                    backends.push(self.backend_view(live, number, id, backend.weight, &counts)?);
                 }
             }
             versions.push(VersionView {
@@ -79,7 +79,7 @@ impl<D: Dataplane> Core<D> {
                 backends,
             });
         }
-        self.add_leaving(live, &words, &mut versions)?;
+        self.add_leaving(live, &counts, &mut versions)?;
         Ok(ServiceView {
             name: service.name.clone(),
             vip: service.vip,
@@ -106,13 +106,13 @@ impl<D: Dataplane> Core<D> {
     fn add_leaving(
         &self,
         live: &Live,
-        words: &[SlotWord],
+        counts: &SlotCounts,
         versions: &mut Vec<VersionView>,
     ) -> Result<(), RequestError> {
         let mut backends = Vec::new();
         for (number, meaning) in live.numbers.iter() {
             if let Number::Leaving(id, _) = meaning {
-                let mut view = self.backend_view(live, number, id, 0, words)?;
+                let mut view = self.backend_view(live, number, id, 0, counts)?;
                 "leaving".clone_into(&mut view.next_hop);
                 backends.push(view);
             }
@@ -137,7 +137,7 @@ impl<D: Dataplane> Core<D> {
         number: u16,
         id: BackendId,
         weight: u32,
-        words: &[SlotWord],
+        counts: &SlotCounts,
     ) -> Result<BackendView, RequestError> {
         let index = live.row.first_backend + u32::from(number);
         let row = self.dataplane.backend(index).map_err(failed)?;
@@ -165,8 +165,8 @@ impl<D: Dataplane> Core<D> {
             weight,
             number,
             next_hop: next_hop.to_owned(),
-            slots: words.iter().filter(|w| w.current() == number).count() as u32,
-            base_slots: words.iter().filter(|w| w.base() == number).count() as u32,
+            slots: counts.current(number),
+            base_slots: counts.base(number),
             flow_records: census.map_or(0, |census| census.of(index).total()),
             packets,
             bytes,
@@ -189,7 +189,7 @@ impl<D: Dataplane> Core<D> {
                 let index = live.row.first_backend + u32::from(number);
                 let seen = self.dataplane.traffic(index).map_err(failed)?.handshakes;
                 let before = kept.and_then(|kept| kept.baseline.get(&id.name()).copied());
-                // Fewer than before: the maps were made anew (a reboot), and all of these are since.
+                // Without one, or with fewer than then, the traffic was cleared: all of these are since.
                 sum += before.and_then(|b| seen.checked_sub(b)).unwrap_or(seen);
             }
             shares.push(sum);

@@ -62,7 +62,7 @@ pub struct Wish {
     /// The backend that new flows shall go to.
     pub owner: u16,
     /// New flows follow at once (`--now`) instead of `prepare` later: handshakes under way may be lost, established
-    /// flows are not.
+    /// flows are not. It is a wish for one round: repeated, it would lift what SYNs freeze that come later, too.
     pub at_once: bool,
 }
 
@@ -127,6 +127,11 @@ pub fn step(
     let next = |state| Some(Change::to(SlotWord::new(state, base, current)));
     match word.state() {
         SlotState::Track if current == base => next(SlotState::Residue),
+        SlotState::Track if wish.at_once && stamps.bare_syn != 0 => {
+            let mut lifted = Change::to(word);
+            lifted.bare_syn = Some(0);
+            Some(lifted)
+        }
         SlotState::Track if unlogged_old => next(SlotState::Handover),
         SlotState::Handover if !unlogged_old => next(SlotState::Track),
         SlotState::Handover => Some(Change::residue(current, now_ns)),

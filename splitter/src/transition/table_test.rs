@@ -151,6 +151,35 @@ fn at_once_only_lifts_the_freeze() {
 }
 
 #[test]
+fn at_once_lifts_the_freeze_of_a_transition_under_way() {
+    let take = |state, base, current, bare_syn, at_once| {
+        let stamps = Stamps {
+            unlogged: YOUNG,
+            bare_syn,
+            foreign: YOUNG,
+            ..Stamps::default()
+        };
+        let wish = Wish { owner: 2, at_once };
+        let word = SlotWord::new(state, base, current);
+        step(word, &stamps, wish, Protocol::Tcp, &TIMERS, NOW, &|_| true)
+    };
+    let lifted = Change {
+        unlogged: None,
+        bare_syn: Some(0),
+        foreign: None,
+        word: SlotWord::new(Track, 1, 2),
+    };
+    assert_eq!(take(Track, 1, 2, NOW - S, true), Some(lifted));
+    assert_eq!(take(Track, 1, 2, NOW - S, false), None);
+    assert_eq!(take(Track, 1, 2, 0, true), None, "nothing is frozen");
+    // Here SYNs leave no trace, or nothing follows them.
+    assert_eq!(take(Steady, 2, 2, NOW - S, true), None);
+    assert_eq!(take(Residue, 2, 2, NOW - S, true), None);
+    let rolled_back = Change::to(SlotWord::new(Residue, 2, 2));
+    assert_eq!(take(Track, 2, 2, NOW - S, true), Some(rolled_back));
+}
+
+#[test]
 fn udp_follows_the_table_at_once() {
     let alive = |_| true;
     let stamps = Stamps::default();

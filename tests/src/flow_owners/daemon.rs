@@ -139,6 +139,11 @@ impl<R: Rules> World<R> {
         }
         self.advance_drains(&words);
         let mut daemon = self.daemon.borrow_mut();
+        // A wish for one round.
+        daemon
+            .wishes
+            .iter_mut()
+            .for_each(|wish| wish.at_once = false);
         // Where there was work, the next round follows at once, as soon as a grace period has passed.
         daemon.due = !cells.is_empty() && self.random.percent(50);
         daemon.queue = cells;

@@ -1,9 +1,8 @@
 //! Starting, changing weights, and what is shown of it.
 
-use splitter_common::abi::Traffic;
-
 use super::*;
 use crate::api::RequestError;
+use crate::daemon::identity::BackendId;
 
 #[test]
 fn first_start_is_at_rest_on_the_stable_version() {
@@ -22,7 +21,7 @@ fn first_start_is_at_rest_on_the_stable_version() {
 
 #[test]
 fn a_change_is_a_transition_that_ends_at_the_plan() {
-    let mut host = Host::new();
+    let host = Host::new();
     let mut core = host.start(&configuration(vec![service()])).expect("starts");
     let before = host.words();
     let dry = SetWeights {
@@ -66,22 +65,15 @@ fn a_change_is_a_transition_that_ends_at_the_plan() {
 
 #[test]
 fn the_measured_share_counts_from_when_the_weights_held() {
-    let mut host = Host::new();
+    let host = Host::new();
     let mut core = host.start(&configuration(vec![service()])).expect("starts");
-    let shake = |maps: &Fake, number: u32, handshakes: u64| {
-        let traffic = Traffic {
-            handshakes,
-            ..Traffic::default()
-        };
-        maps.memory().traffic.insert(number, traffic);
-    };
-    shake(&host.maps, 0, 1_000);
+    host.shake(0, 1_000);
     core.change("web", &weights(50.0, 50.0), host.now())
         .expect("plausible");
-    shake(&host.maps, 0, 1_100);
+    host.shake(0, 1_100);
     host.pass(&mut core, 4);
-    shake(&host.maps, 0, 1_130);
-    shake(&host.maps, 2, 30);
+    host.shake(0, 1_130);
+    host.shake(2, 30);
     drop(core);
     let mut core = host
         .start(&configuration(vec![service()]))
@@ -90,6 +82,58 @@ fn the_measured_share_counts_from_when_the_weights_held() {
     assert_eq!(view.versions[0].samples, 30, "not those of before it held");
     assert_eq!(view.versions[1].samples, 30);
     assert_eq!(view.versions[0].measured_percent, Some(50.0));
+}
+
+#[test]
+fn after_a_reboot_the_measured_share_counts_from_nothing() {
+    let mut host = Host::new();
+    let mut core = host.start(&configuration(vec![service()])).expect("starts");
+    host.shake(0, 1_000);
+    host.shake(2, 10);
+    core.change("web", &weights(50.0, 50.0), host.now())
+        .expect("plausible");
+    drop(core);
+    host.reboot();
+    let mut core = host.start(&configuration(vec![service()])).expect("starts");
+    host.shake(0, 1_500);
+    host.shake(2, 1_500);
+    host.pass(&mut core, 5);
+    for _ in 0..2 {
+        let view = core.service_view(0, host.now()).expect("a view");
+        assert_eq!(view.versions[0].samples, 1_500);
+        assert_eq!(view.versions[1].samples, 1_500);
+        drop(core);
+        core = host.start(&configuration(vec![service()])).expect("again");
+    }
+}
+
+#[test]
+fn a_backend_that_comes_back_is_measured_from_where_its_traffic_begins() {
+    let host = Host::new();
+    let mut core = host.start(&configuration(vec![service()])).expect("starts");
+    let out = service().versions[0].backends[1].clone();
+    let id = BackendId::of(&out);
+    let number = u32::from(core.services[0].numbers.of(&id).expect("a number"));
+    host.shake(number, 1_000);
+    core.change("web", &weights(50.0, 50.0), host.now())
+        .expect("plausible");
+    host.pass(&mut core, 5);
+    drop(core);
+    let mut smaller = service();
+    smaller.versions[0].backends.remove(1);
+    let smaller = configuration(vec![smaller]);
+    // It comes back once before its number was free, and once after.
+    for (seconds, samples) in [(20, 200), (200, 1_200)] {
+        let mut core = host.start(&smaller).expect("starts without it");
+        host.pass(&mut core, seconds);
+        drop(core);
+        let mut core = host.start(&configuration(vec![service()])).expect("starts");
+        let found = core.services[0].numbers.of(&id).map(u32::from);
+        assert_eq!(found, Some(number));
+        host.shake(number, 1_200);
+        let view = core.service_view(0, host.now()).expect("a view");
+        assert_eq!(view.versions[0].samples, samples, "after {seconds} s");
+    }
 }
 
 #[test]
@@ -138,6 +182,50 @@ fn udp_follows_at_once() {
         host.words().iter().map(|w| w.base()).collect::<Vec<_>>(),
         owners(&core)
     );
+}
+
+#[test]
+fn now_lifts_the_freeze_of_the_same_weights_set_before() {
+    let host = Host::new();
+    let mut core = host.start(&configuration(vec![service()])).expect("starts");
+    let half = weights(50.0, 50.0);
+    let now = SetWeights {
+        now: true,
+        ..half.clone()
+    };
+    let frozen = || {
+        let memory = host.maps.memory();
+        let slots = memory.slots.iter().zip(&memory.stamps);
+        slots
+            .filter(|(word, stamps)| word.state() == SlotState::Track && stamps.bare_syn != 0)
+            .count()
+    };
+    core.change("web", &half, host.now()).expect("plausible");
+    assert_eq!(frozen(), 32);
+    host.pass(&mut core, 1);
+    core.change("web", &half, host.now()).expect("plausible");
+    assert_eq!(frozen(), 32, "the same again changes nothing");
+    let dry = SetWeights {
+        dry_run: true,
+        ..now.clone()
+    };
+    core.change("web", &dry, host.now()).expect("plausible");
+    assert_eq!(frozen(), 32);
+    let done = core.change("web", &now, host.now()).expect("plausible");
+    assert_eq!((done.holds_in_seconds, done.slots_moved), (0.0, 0));
+    assert_eq!(frozen(), 0);
+    // What is frozen by a SYN that comes later stays so: the wish was for then.
+    let later = host.now_ns();
+    for stamps in &mut host.maps.memory().stamps[..SLOTS as usize] {
+        stamps.bare_syn = later;
+    }
+    host.pass(&mut core, 1);
+    assert_eq!(frozen(), 32);
+    host.pass(&mut core, 60);
+    assert!(at_rest(&host.words()));
+    let writes = host.maps.memory().writes;
+    core.change("web", &now, host.now()).expect("plausible");
+    assert_eq!(host.maps.memory().writes, writes, "nothing is left to lift");
 }
 
 #[test]

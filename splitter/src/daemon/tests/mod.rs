@@ -1,16 +1,18 @@
 //! Tests of the core on maps in memory: whole lives of a daemon, with time as it is told.
 
 mod change;
+mod held_up;
 mod restart;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use splitter_common::abi::{SlotState, SlotWord};
+use splitter_common::abi::{SlotState, SlotWord, Traffic};
 use tempfile::TempDir;
 
-use super::clock::Now;
+use super::clock::{Clock, Now};
 use super::core::{Core, ROUND_NS};
 use super::error::StartError;
 use super::store::Store;
@@ -28,43 +30,110 @@ const SLOTS: u32 = 64;
 struct Host {
     maps: Fake,
     folder: TempDir,
-    now_ns: u64,
+    time: Arc<Mutex<Time>>,
 }
+
+/// The clock of a host.
+struct Time {
+    ns: u64,
+    /// What happens to the maps just before a clock is read for the so-many-th time from now, and how late it is then.
+    ambush: Option<(u64, u64, Ambush)>,
+}
+
+type Ambush = Box<dyn FnOnce(&Fake) + Send>;
 
 impl Host {
     fn new() -> Self {
         Self {
             maps: Fake::new(1024, 64),
             folder: tempfile::tempdir().expect("temporary folder"),
-            now_ns: 1_000 * SECOND,
+            time: Arc::new(Mutex::new(Time {
+                ns: 1_000 * SECOND,
+                ambush: None,
+            })),
         }
     }
 
+    fn now_ns(&self) -> u64 {
+        self.time.lock().expect("no panic while it is held").ns
+    }
+
     fn now(&self) -> Now {
-        let wall = Timestamp::UNIX_EPOCH + Duration::from_nanos(self.now_ns);
-        Now {
-            ns: self.now_ns,
-            wall,
-        }
+        let ns = self.now_ns();
+        let wall = Timestamp::UNIX_EPOCH + Duration::from_nanos(ns);
+        Now { ns, wall }
+    }
+
+    /// Lets time pass without a tick.
+    fn wait(&self, ns: u64) {
+        self.time.lock().expect("no panic while it is held").ns += ns;
+    }
+
+    /// Stops the daemon for `ns` just before it reads the clock for the `reads`th time from now; meanwhile `ambush`
+    /// happens.
+    fn stop_before(&self, reads: u64, ns: u64, ambush: impl FnOnce(&Fake) + Send + 'static) {
+        let mut time = self.time.lock().expect("no panic while it is held");
+        time.ambush = Some((reads, ns, Box::new(ambush)));
+    }
+
+    fn clock(&self) -> Clock {
+        let (time, maps) = (Arc::clone(&self.time), self.maps.clone());
+        Box::new(move || {
+            let mut time = time.lock().expect("no panic while it is held");
+            match time.ambush.take() {
+                Some((1, ns, ambush)) => {
+                    time.ns += ns;
+                    ambush(&maps);
+                }
+                Some((reads, ns, ambush)) => time.ambush = Some((reads - 1, ns, ambush)),
+                None => {}
+            }
+            Now {
+                ns: time.ns,
+                wall: Timestamp::UNIX_EPOCH + Duration::from_nanos(time.ns),
+            }
+        })
     }
 
     fn start(&self, configuration: &Configuration) -> Result<Core<Fake>, StartError> {
         self.maps.revive();
         let store = Store::open(self.folder.path())?;
-        Core::start(self.maps.clone(), store, configuration, self.now())
+        Core::start(self.maps.clone(), store, configuration, self.clock())
     }
 
     /// Lets time pass in rounds.
-    fn pass(&mut self, core: &mut Core<Fake>, seconds: u64) {
+    fn pass(&self, core: &mut Core<Fake>, seconds: u64) {
         self.pass_by(core, seconds, ROUND_NS);
     }
 
-    fn pass_by(&mut self, core: &mut Core<Fake>, seconds: u64, step_ns: u64) {
-        let end = self.now_ns + seconds * SECOND;
-        while self.now_ns < end {
-            self.now_ns += step_ns;
-            core.tick(self.now()).expect("maps can be written");
+    fn pass_by(&self, core: &mut Core<Fake>, seconds: u64, step_ns: u64) {
+        let end = self.now_ns() + seconds * SECOND;
+        while self.now_ns() < end {
+            self.wait(step_ns);
+            core.tick().expect("maps can be written");
         }
+    }
+
+    /// A reboot: the maps are gone, the state file is not.
+    fn reboot(&mut self) {
+        self.maps = Fake::new(1024, 64);
+    }
+
+    /// So many handshakes were completed with a backend since its traffic was cleared.
+    fn shake(&self, number: u32, handshakes: u64) {
+        let traffic = Traffic {
+            handshakes,
+            ..Traffic::default()
+        };
+        self.maps.memory().traffic.insert(number, traffic);
+    }
+
+    /// Services of which the state file keeps something.
+    fn kept(&self) -> Vec<String> {
+        let text = std::fs::read(self.folder.path().join("state.json")).expect("readable");
+        let file: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        let services = file["state"]["services"].as_object().expect("an object");
+        services.keys().cloned().collect()
     }
 
     fn words(&self) -> Vec<SlotWord> {

@@ -4,6 +4,7 @@ use splitter_common::abi::Backend as Row;
 use splitter_common::datapath::flow_table::{Kind, Record, tick};
 
 use super::*;
+use crate::daemon::identity::BackendId;
 use crate::daemon::numbers::Number;
 use crate::dataplane::Dataplane as _;
 use crate::model::Seed;
@@ -13,7 +14,7 @@ fn a_kill_between_any_two_writes_is_made_good() {
     // Coarse time: there are hundreds of lives to live.
     const STEP: u64 = 4 * SECOND;
     // What an undisturbed life comes to.
-    let mut host = Host::new();
+    let host = Host::new();
     let mut seeded = configuration(vec![service()]);
     seeded.daemon.seed = Some(Seed([1, 2]));
     let mut core = host.start(&seeded).expect("starts");
@@ -25,14 +26,14 @@ fn a_kill_between_any_two_writes_is_made_good() {
 
     // The same life, killed after each number of writes, and started again.
     for deadly in 0..writes {
-        let mut host = Host::new();
+        let host = Host::new();
         host.maps.die_after(deadly);
         let store = Store::open(host.folder.path()).expect("free");
         let mut changed = false;
-        if let Ok(mut core) = Core::start(host.maps.clone(), store, &seeded, host.now()) {
+        if let Ok(mut core) = Core::start(host.maps.clone(), store, &seeded, host.clock()) {
             changed = core.change("web", &weights(50.0, 50.0), host.now()).is_ok();
-            while host.now_ns < 1_060 * SECOND && core.tick(host.now()).is_ok() {
-                host.now_ns += STEP;
+            while host.now_ns() < 1_060 * SECOND && core.tick().is_ok() {
+                host.wait(STEP);
             }
         }
         let mut core = host
@@ -53,7 +54,7 @@ fn a_kill_between_any_two_writes_is_made_good() {
 
 #[test]
 fn a_restart_moves_nothing_and_keeps_weights_set_by_hand() {
-    let mut host = Host::new();
+    let host = Host::new();
     let configuration = configuration(vec![service()]);
     let mut core = host.start(&configuration).expect("starts");
     core.change("web", &weights(90.0, 10.0), host.now())
@@ -62,7 +63,7 @@ fn a_restart_moves_nothing_and_keeps_weights_set_by_hand() {
     host.pass(&mut core, 1);
     let (words, writes) = (host.words(), host.maps.memory().writes);
     drop(core);
-    host.now_ns += 5 * SECOND;
+    host.wait(5 * SECOND);
     let mut core = host.start(&configuration).expect("starts again");
     assert_eq!(host.words(), words);
     let view = core.service_view(0, host.now()).expect("a view");
@@ -76,7 +77,7 @@ fn a_restart_moves_nothing_and_keeps_weights_set_by_hand() {
 
 #[test]
 fn damaged_state_leaves_the_slots_as_they_are() {
-    let mut host = Host::new();
+    let host = Host::new();
     let configuration = configuration(vec![service()]);
     let mut core = host.start(&configuration).expect("starts");
     core.change("web", &weights(25.0, 75.0), host.now())
@@ -107,7 +108,7 @@ fn damaged_state_leaves_the_slots_as_they_are() {
 
 #[test]
 fn a_backend_taken_out_drains_before_its_number_is_used_again() {
-    let mut host = Host::new();
+    let host = Host::new();
     let core = host.start(&configuration(vec![service()])).expect("starts");
     let out = core.services[0]
         .numbers
@@ -136,8 +137,8 @@ fn a_backend_taken_out_drains_before_its_number_is_used_again() {
         low: 0,
     };
     for _ in 0..8 {
-        record.low = tick(host.now_ns);
-        record.deadline = tick(host.now_ns + 10 * SECOND);
+        record.low = tick(host.now_ns());
+        record.deadline = tick(host.now_ns() + 10 * SECOND);
         let (a, b) = record.pack();
         host.maps.memory().flows[3].words[..2].copy_from_slice(&[a, b]);
         host.pass(&mut core, 8);
@@ -207,9 +208,85 @@ fn a_backend_that_comes_back_gets_its_own_number() {
     ));
 }
 
+/// Services "web" and "mail", the latter with these backends.
+fn web_and_mail(web: Service, mail: &[&str]) -> Configuration {
+    let mail = Service {
+        name: "mail".to_owned(),
+        port: 25,
+        versions: vec![version("blue", mail)],
+        weights: Weights::all_to(0, 1),
+        ..web.clone()
+    };
+    configuration(vec![web, mail])
+}
+
+#[test]
+fn a_backend_moves_to_another_service_only_after_it_has_drained() {
+    let host = Host::new();
+    let smaller = || Service {
+        versions: vec![
+            version("blue", &["10.0.0.1"]),
+            version("green", &["10.0.1.1", "10.0.1.2"]),
+        ],
+        ..service()
+    };
+    let before = web_and_mail(service(), &["10.0.3.1"]);
+    drop(host.start(&before).expect("starts"));
+    let writes = host.maps.memory().writes;
+    let moved = web_and_mail(smaller(), &["10.0.3.1", "10.0.0.2"]);
+    let error = host.start(&moved).err().expect("refused").to_string();
+    for part in ["10.0.0.2:8080", "\"web\"", "\"mail\"", "drained"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert_eq!(host.maps.memory().writes, writes);
+    // What has replies of its own is no concern: another port, or another protocol.
+    let mut others = web_and_mail(smaller(), &["10.0.3.1", "10.0.0.2"]);
+    others.services[1].versions[0].backends[1].port = 8081;
+    drop(host.start(&others).expect("another port"));
+
+    let out = web_and_mail(smaller(), &["10.0.3.1"]);
+    let mut core = host.start(&out).expect("starts without it");
+    host.pass(&mut core, 25);
+    drop(core);
+    let core = host.start(&moved).expect("it has drained");
+    let reply = |address: &str| {
+        let replies = host.maps.memory().replies.clone();
+        let found = replies
+            .values()
+            .find(|(key, _)| crate::net::from_abi(&key.address).to_string() == address);
+        found.map(|(_, reply)| reply.port)
+    };
+    assert_eq!(reply("10.0.0.2"), Some(25));
+    assert_eq!(reply("10.0.0.1"), Some(80));
+    drop(core);
+}
+
+#[test]
+fn the_end_of_a_drain_leaves_the_replies_of_another_service_alone() {
+    let host = Host::new();
+    drop(
+        host.start(&web_and_mail(service(), &["10.0.3.1"]))
+            .expect("starts"),
+    );
+    let mut smaller = service();
+    let out = BackendId::of(&smaller.versions[0].backends.remove(1));
+    let mut core = host
+        .start(&web_and_mail(smaller, &["10.0.3.1"]))
+        .expect("starts");
+    let replies = host.maps.memory().replies.len();
+    // As maps may be that an older daemon left.
+    let numbers = &mut core.services[1].numbers.0;
+    let free = numbers.iter_mut().find(|n| **n == Number::Free);
+    *free.expect("a free number") = Number::Configured(out);
+    host.pass(&mut core, 60);
+    let mut numbers = core.services[0].numbers.iter();
+    assert!(!numbers.any(|(_, n)| matches!(n, Number::Leaving(..))));
+    assert_eq!(host.maps.memory().replies.len(), replies);
+}
+
 #[test]
 fn a_service_taken_out_passes_and_is_forgotten_when_its_flows_are_over() {
-    let mut host = Host::new();
+    let host = Host::new();
     let other = Service {
         name: "mail".to_owned(),
         port: 25,
@@ -221,6 +298,7 @@ fn a_service_taken_out_passes_and_is_forgotten_when_its_flows_are_over() {
     let index = host.start(&both).expect("starts").services[1].index;
     let mut core = host.start(&configuration(vec![service()])).expect("starts");
     assert_eq!(host.maps.memory().keys.len(), 1);
+    assert_eq!(host.kept().len(), 2);
     assert_ne!(
         host.maps.service(index).expect("a row").in_use,
         0,
@@ -229,7 +307,56 @@ fn a_service_taken_out_passes_and_is_forgotten_when_its_flows_are_over() {
     host.pass(&mut core, 20);
     assert_eq!(host.maps.service(index).expect("a row").in_use, 0);
     drop(core);
+    assert_eq!(host.kept(), ["tcp 203.0.113.10:80"]);
     assert_eq!(host.start(&both).expect("starts").services[1].index, index);
+}
+
+#[test]
+fn a_kill_while_a_service_is_forgotten_leaves_no_backend_to_the_next_one() {
+    let host = Host::new();
+    let mail = |addresses| Service {
+        name: "mail".to_owned(),
+        port: 25,
+        versions: vec![version("blue", addresses)],
+        weights: Weights::all_to(0, 1),
+        ..service()
+    };
+    let old = mail(&["10.0.3.1", "10.0.3.2", "10.0.3.3"]);
+    let new = Service {
+        port: 26,
+        ..mail(&["10.0.4.1"])
+    };
+    let first = host
+        .start(&configuration(vec![service(), old]))
+        .expect("starts")
+        .services[1]
+        .row
+        .first_backend;
+    let mut core = host.start(&configuration(vec![service()])).expect("starts");
+    host.pass(&mut core, 11);
+    host.wait(5 * SECOND);
+    host.maps.die_after(1);
+    core.tick().expect_err("killed after the service's row");
+    drop(core);
+    let alive = |number: u32| {
+        let row = host.maps.backend(first + number).expect("a row");
+        row.is(Row::ALIVE)
+    };
+    assert!(alive(0) && alive(1) && alive(2), "left behind");
+
+    let both = configuration(vec![service(), new]);
+    let core = host.start(&both).expect("starts");
+    assert_eq!(core.services[1].row.first_backend, first);
+    assert_eq!(
+        host.kept(),
+        ["tcp 203.0.113.10:26", "tcp 203.0.113.10:80"],
+        "what is neither configured nor pinned is dropped"
+    );
+    assert!(alive(0) && !alive(1) && !alive(2));
+    drop(core);
+    let core = host.start(&both).expect("starts again");
+    let leaving = |(_, number)| matches!(number, Number::Leaving(..));
+    assert!(!core.services[1].numbers.iter().any(leaving));
 }
 
 #[test]

@@ -1,0 +1,144 @@
+//! Writing a configuration into the maps, at the start.
+
+use std::collections::BTreeSet;
+
+use splitter_common::abi::{Backend, ReplyKey, SlotWord, Stamp, Vip};
+
+use super::core::Core;
+use super::identity::{BackendId, key_of};
+use super::live::Live;
+use super::numbers::Number;
+use super::replies::replies_of;
+use super::start;
+use super::store::ServiceState;
+use crate::dataplane::{Dataplane, DataplaneError};
+use crate::model::Announce;
+
+impl<D: Dataplane> Core<D> {
+    /// Writes a service in the order in which a packet, or a later start, may find it half done: what it refers to
+    /// first, its key last.
+    pub(super) fn install(&mut self, live: &Live, adopted: bool) -> Result<(), DataplaneError> {
+        for (number, meaning) in live.numbers.iter() {
+            if let Number::Configured(id) = meaning {
+                self.enliven(live, number, id, adopted)?;
+            }
+        }
+        if !adopted {
+            self.clear_unused(live)?;
+            for (slot, wish) in (live.row.first_slot..).zip(&live.wishes) {
+                for stamp in [Stamp::Unlogged, Stamp::BareSyn, Stamp::Foreign] {
+                    self.dataplane.set_stamp(slot, stamp, 0)?;
+                }
+                self.dataplane
+                    .set_slot(slot, SlotWord::steady(wish.owner))?;
+            }
+            self.dataplane.grace()?;
+        }
+        for (key, reply) in replies_of(live) {
+            self.dataplane.set_reply(&key, Some(reply))?;
+        }
+        self.dataplane.set_service(live.index, &live.row)?;
+        let announce = u32::from(live.service.announce == Announce::Arp);
+        let vip = Vip { announce };
+        self.dataplane.set_vip(&live.row.vip, Some(vip))?;
+        self.dataplane
+            .set_service_key(&key_of(&live.service), Some(live.index))
+    }
+
+    /// Makes a number stand for a backend; one that stood for it before keeps its next hop and its traffic.
+    fn enliven(
+        &mut self,
+        live: &Live,
+        number: u16,
+        id: BackendId,
+        adopted: bool,
+    ) -> Result<(), DataplaneError> {
+        let index = live.row.first_backend + u32::from(number);
+        let old = self.dataplane.backend(index)?;
+        let mut row = old;
+        if is_new(&old, id, adopted) {
+            row = Backend {
+                address: id.address,
+                port: id.port,
+                ..Backend::default()
+            };
+            self.dataplane.clear_traffic(index)?;
+        }
+        row.flags |= Backend::ALIVE;
+        if row != old {
+            self.dataplane.set_backend(index, &row)?;
+        }
+        Ok(())
+    }
+
+    /// A range that was just found for a service may hold rows that nobody cleared: whoever did was killed. A later
+    /// start would take them for backends that leave.
+    fn clear_unused(&mut self, live: &Live) -> Result<(), DataplaneError> {
+        for number in 0..live.row.backend_count {
+            let index = live.row.first_backend + number;
+            let unused = live.numbers.get(number as u16) == Number::Free;
+            if unused && self.dataplane.backend(index)? != Backend::default() {
+                self.dataplane.set_backend(index, &Backend::default())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes keys, VIPs and replies out of force that no service of the configuration has.
+    pub(super) fn remove_leftovers(&mut self) -> Result<(), DataplaneError> {
+        for removed in &self.removed {
+            start::tell_removed(removed);
+        }
+        let keys: BTreeSet<_> = self.services.iter().map(|l| key_of(&l.service)).collect();
+        for (key, _) in self.dataplane.service_keys()? {
+            if !keys.contains(&key) {
+                self.dataplane.set_service_key(&key, None)?;
+            }
+        }
+        for (address, _) in self.dataplane.vips()? {
+            if !keys.iter().any(|key| key.vip == address) {
+                self.dataplane.set_vip(&address, None)?;
+            }
+        }
+        let replies: Vec<ReplyKey> = self
+            .services
+            .iter()
+            .flat_map(replies_of)
+            .map(|(key, _)| key)
+            .collect();
+        for (key, _) in self.dataplane.replies()? {
+            if !replies.contains(&key) {
+                self.dataplane.set_reply(&key, None)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a number did not stand for the backend up to now, so that its traffic begins at nothing.
+fn is_new(row: &Backend, id: BackendId, adopted: bool) -> bool {
+    !adopted || (row.address, row.port) != (id.address, id.port)
+}
+
+/// Drops baselines of traffic that is about to be cleared, or that went with its maps in a reboot. What is counted
+/// then is all of the weights in force.
+pub(super) fn forget_cleared<D: Dataplane>(
+    kept: &mut ServiceState,
+    live: &Live,
+    adopted: bool,
+    dataplane: &D,
+) -> Result<(), DataplaneError> {
+    if !adopted {
+        kept.baseline.clear();
+        kept.baseline_settled = true;
+    }
+    for (number, meaning) in live.numbers.iter() {
+        if let Number::Configured(id) = meaning {
+            let row = dataplane.backend(live.row.first_backend + u32::from(number))?;
+            if is_new(&row, id, adopted) {
+                kept.baseline.remove(&id.name());
+            }
+        }
+    }
+    Ok(())
+}
