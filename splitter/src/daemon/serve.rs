@@ -89,7 +89,9 @@ pub(super) async fn run(
                 }
             }
             () = sleep_until(next_sweep) => {
-                core.sweep(clock::now().ns)?;
+                if let Err(error) = core.sweep(clock::now().ns) {
+                    tracing::error!(%error, "the flow table will be swept again");
+                }
                 next_sweep = clock::due_in(SWEEP);
             }
             // Where the API is gone nobody can ask any more, but transitions go on.
