@@ -31,6 +31,8 @@ pub(super) struct Core<D> {
     pub(super) seed: Seed,
     pub(super) services: Vec<Live>,
     pub(super) removed: Vec<Removed>,
+    /// Indices of the interfaces that carry the program, or are going to.
+    pub(super) carriers: BTreeSet<u32>,
     pub(super) attached: Vec<Attached>,
     pub(super) view: net::View,
     pub(super) started: Now,
@@ -85,6 +87,7 @@ impl<D: Dataplane> Core<D> {
             seed,
             services: Vec::new(),
             removed,
+            carriers: BTreeSet::new(),
             attached: Vec::new(),
             view: net::View::default(),
             started: now,

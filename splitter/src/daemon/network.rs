@@ -19,8 +19,12 @@ impl<D: Dataplane> Core<D> {
             .collect()
     }
 
-    /// Takes a new view of the network into force.
+    /// Takes a new view of the network into force. One without links was never looked for, for every host has its
+    /// loopback: what a daemon before this one wrote is better than nothing.
     pub(super) fn see(&mut self, view: View) -> Result<(), DataplaneError> {
+        if view.links.is_empty() {
+            return Ok(());
+        }
         self.write_own_addresses(&view)?;
         self.write_interfaces(&view)?;
         self.write_hops(&view)?;
@@ -40,12 +44,14 @@ impl<D: Dataplane> Core<D> {
         Ok(())
     }
 
+    /// Nothing is removed before the new program is attached: until then a daemon before this one may have left its
+    /// own on other interfaces, where it goes on to answer for the VIPs should this start fail.
     fn write_interfaces(&mut self, view: &View) -> Result<(), DataplaneError> {
         let there = self.dataplane.interfaces()?;
         let carriers: Vec<(u32, Interface)> = view
             .links
             .iter()
-            .filter(|link| self.attached.iter().any(|a| a.index == link.index))
+            .filter(|link| self.carriers.contains(&link.index))
             .filter_map(|link| {
                 let mac = link.mac?;
                 Some((
@@ -61,6 +67,9 @@ impl<D: Dataplane> Core<D> {
             if !there.contains(&(*index, *interface)) {
                 self.dataplane.set_interface(*index, Some(*interface))?;
             }
+        }
+        if self.attached.is_empty() {
+            return Ok(());
         }
         for (index, _) in there {
             if !carriers.iter().any(|(carrier, _)| *carrier == index) {

@@ -20,7 +20,9 @@ use crate::object::OBJECT;
 
 /// Between looks while all slots are at rest.
 const CALM: Duration = Duration::from_secs(1);
-/// How long the start waits for next hops before the program is attached.
+/// How long the start waits for a first look at the network: with tens of thousands of backends it takes a while.
+const FIRST_LOOK: Duration = Duration::from_secs(10);
+/// How long it then waits for next hops before the program is attached.
 const FIRST_HOPS: Duration = Duration::from_secs(2);
 /// How often a VIP is announced at the start, a second apart: one frame may be lost.
 const ANNOUNCEMENTS: u32 = 3;
@@ -51,6 +53,8 @@ pub(super) async fn run(
     let mut core = Core::start(kernel, store, &configuration, clock::now())
         .map_err(|e| e.in_file(config_path))?;
 
+    core.carriers = carriers.iter().map(|link| link.index).collect();
+
     let (want, wanted) = watch::channel(core.wanted_hops());
     let (view, mut seen) = watch::channel(View::default());
     let watcher = tokio::spawn(net::watch(netlink.clone(), wanted, view));
@@ -58,7 +62,7 @@ pub(super) async fn run(
     let first = seen.borrow_and_update().clone();
     core.see(first)?;
     core.attached = attach(&mut core.dataplane, &carriers, settings)?;
-    // Once more, now that it is known which interfaces carry the program.
+    // Once more: entries of interfaces that do not carry the new program are taken away only now.
     let first = core.view.clone();
     core.see(first)?;
     announce(&configuration, &carriers, &core.view, &netlink).await;
@@ -153,8 +157,15 @@ fn carriers(settings: &DaemonSettings, links: &[Link]) -> Result<Vec<Link>, Data
 async fn wait_for_hops(seen: &mut watch::Receiver<View>, wanted: &BTreeSet<IpAddr>) {
     let all_known = |view: &View| {
         let known = |a| matches!(view.hops.get(a), Some(Hop::Local | Hop::Via { .. }));
-        !view.links.is_empty() && wanted.iter().all(known)
+        wanted.iter().all(known)
     };
+    let looked = |view: &View| !view.links.is_empty();
+    if tokio::time::timeout(FIRST_LOOK, seen.wait_for(looked))
+        .await
+        .is_err()
+    {
+        tracing::warn!("nothing is known of the network yet: next hops stay as they are for now");
+    }
     let in_time = tokio::time::timeout(FIRST_HOPS, seen.wait_for(all_known))
         .await
         .is_ok();

@@ -1,6 +1,7 @@
 //! Tests of the core on maps in memory: whole lives of a daemon, with time as it is told.
 
 mod change;
+mod network;
 mod restart;
 
 use std::collections::BTreeMap;
