@@ -35,6 +35,8 @@ pub(super) struct Core<D> {
     pub(super) carriers: BTreeSet<u32>,
     pub(super) attached: Vec<Attached>,
     pub(super) view: net::View,
+    /// Whether the view is not, or not wholly, in the maps.
+    pub(super) view_due: bool,
     pub(super) started: Now,
     pub(super) census: Option<Census>,
 }
@@ -90,6 +92,7 @@ impl<D: Dataplane> Core<D> {
             carriers: BTreeSet::new(),
             attached: Vec::new(),
             view: net::View::default(),
+            view_due: false,
             started: now,
             census: None,
         };

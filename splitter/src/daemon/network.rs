@@ -25,10 +25,24 @@ impl<D: Dataplane> Core<D> {
         if view.links.is_empty() {
             return Ok(());
         }
-        self.write_own_addresses(&view)?;
-        self.write_interfaces(&view)?;
-        self.write_hops(&view)?;
         self.view = view;
+        self.view_due = true;
+        self.write_view()
+    }
+
+    /// Writes the last view if it is not in the maps yet; where that fails, it stays due. One map that cannot be
+    /// written keeps no other from being current, and next hops go first: packets follow them.
+    pub(super) fn write_view(&mut self) -> Result<(), DataplaneError> {
+        if !self.view_due {
+            return Ok(());
+        }
+        let view = std::mem::take(&mut self.view);
+        let hops = self.write_hops(&view);
+        let interfaces = self.write_interfaces(&view);
+        let own = self.write_own_addresses(&view);
+        self.view = view;
+        hops.and(interfaces).and(own)?;
+        self.view_due = false;
         Ok(())
     }
 

@@ -83,6 +83,9 @@ pub(super) async fn run(
                 if let Err(error) = core.tick(clock::now()) {
                     tracing::error!(%error, "will be tried again");
                 }
+                if let Err(error) = core.write_view() {
+                    tracing::error!(%error, "next hops will be written again");
+                }
                 want.send_if_modified(|old| replace(old, core.wanted_hops()));
                 next = clock::due_in(pace(&core));
             }

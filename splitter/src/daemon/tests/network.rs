@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use splitter_common::abi::Interface;
+use splitter_common::abi::{Backend as Abi, Interface};
 
 use super::*;
 use crate::dataplane::Attached;
@@ -110,4 +110,36 @@ fn a_network_not_seen_yet_takes_nothing_away() {
     let memory = host.maps.memory();
     assert_eq!(memory.own.keys().collect::<Vec<_>>(), [&to_abi(own())]);
     assert!(memory.backends.values().any(|b| b.interface == EDGE));
+}
+
+#[test]
+fn a_view_that_could_not_be_written_is_written_later_next_hops_first() {
+    let mut failures = 0;
+    for budget in 0.. {
+        let host = Host::new();
+        let mut core = start(&host);
+        core.attached = vec![attached()];
+        let seen = view(&core);
+        let in_force = |host: &Host| {
+            let memory = host.maps.memory();
+            let alive = memory.backends.values().filter(|b| b.is(Abi::ALIVE));
+            let hops = alive.filter(|b| b.interface == EDGE && b.mtu == 1500);
+            (hops.count(), memory.interfaces.len(), memory.own.len())
+        };
+        host.maps.die_after(budget);
+        let written = core.see(seen);
+        let (hops, interfaces, own) = in_force(&host);
+        assert!(hops == 4 || (interfaces, own) == (0, 0));
+        if written.is_ok() {
+            break;
+        }
+        assert!(core.view_due);
+        failures += 1;
+        // The network does not change: nothing but the daemon itself will bring it up again.
+        host.maps.revive();
+        core.write_view().expect("maps can be written");
+        assert_eq!(in_force(&host), (4, 1, 1));
+        assert!(!core.view_due);
+    }
+    assert!(failures > 5, "{failures}");
 }
