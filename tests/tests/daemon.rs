@@ -12,7 +12,7 @@ use rtnetlink::{LinkUnspec, LinkVeth};
 use splitter::api::Request;
 use splitter::api::types::{SetWeights, StatsView};
 use splitter::daemon::{self, DaemonError, Options};
-use splitter::dataplane::{self, DataplaneError};
+use splitter::dataplane::{self, Dataplane as _, DataplaneError, Kernel, Sizes};
 use splitter::model::{
     Affinity, Announce, Backend, Configuration, DaemonSettings, Mode, Protocol, Service, Version,
     Weights, XdpMode,
@@ -299,6 +299,74 @@ fn a_missing_interface_is_named() -> Result<()> {
         let error = Running::start(options).await.err().context("refused")?;
         ensure!(error.to_string().contains("eth77"), "{error}");
         ensure!(!host.bpffs().exists(), "nothing was made");
+        Ok(())
+    })
+}
+
+/// Another configuration than [`Host::configuration`]: its service is at another port.
+fn moved(host: &Host) -> Options {
+    let mut options = host.options();
+    options.configuration.services[0].port = 81;
+    options
+}
+
+/// Ports of the look-up keys in the maps.
+fn ports_in_force(host: &Host) -> Result<Vec<u16>> {
+    let settings = host.configuration().daemon;
+    let sizes = Sizes {
+        slots: settings.max_slots,
+        flow_records: settings.flow_records,
+    };
+    let kernel = Kernel::open(&settings.bpffs, sizes, splitter::object::OBJECT)?;
+    let keys = kernel.service_keys()?.into_iter();
+    Ok(keys.map(|(key, _)| key.port).collect())
+}
+
+#[test]
+fn a_start_refused_for_its_mode_changes_nothing() -> Result<()> {
+    isolated(|host| async move {
+        let first = Running::start(host.options()).await?;
+        let mode = first.stats().await?.daemon.interfaces[0].xdp_mode.clone();
+        first.stop().await?;
+        let ports = ports_in_force(&host)?;
+        let state = host.configuration().daemon.state_dir.join("state.json");
+        let kept = fs::read(&state)?;
+
+        let mut options = moved(&host);
+        options.configuration.daemon.xdp_mode = match mode.as_str() {
+            "native" => XdpMode::Skb,
+            _ => XdpMode::Native,
+        };
+        let error = Running::start(options).await.err().context("refused")?;
+        ensure!(error.to_string().contains("daemon.xdp_mode"), "{error}");
+        assert_eq!(ports_in_force(&host)?, ports);
+        assert_eq!(fs::read(&state)?, kept);
+        // What was asked for was another configuration indeed.
+        Running::start(moved(&host)).await?.stop().await?;
+        assert_ne!(ports_in_force(&host)?, ports);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_start_refused_for_anothers_program_changes_nothing() -> Result<()> {
+    isolated(|host| async move {
+        // A program of another folder is someone else's.
+        let mut options = host.options();
+        options.configuration.daemon.bpffs = host.folder.path().join("bpf/other");
+        options.configuration.daemon.state_dir = host.folder.path().join("other");
+        Running::start(options).await?.stop().await?;
+
+        let error = Running::start(host.options())
+            .await
+            .err()
+            .context("refused")?;
+        let text = error.to_string();
+        ensure!(text.contains("another XDP program"), "{text}");
+        ensure!(text.contains("edge"), "{text}");
+        ensure!(ports_in_force(&host)?.is_empty(), "no service was written");
+        let state = host.configuration().daemon.state_dir.join("state.json");
+        ensure!(!state.exists(), "no state was kept");
         Ok(())
     })
 }

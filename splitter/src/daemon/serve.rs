@@ -42,13 +42,20 @@ pub(super) async fn run(
     let mut hangup = signal(SignalKind::hangup()).map_err(DaemonError::Signals)?;
     let settings = &configuration.daemon;
     let netlink = Netlink::connect()?;
-    let carriers = carriers(settings, &netlink.links().await?)?;
+    // A name that is wrong is found before anything is made.
+    carriers(settings, &netlink.links().await?)?;
 
     let sizes = Sizes {
         slots: settings.max_slots,
         flow_records: settings.flow_records,
     };
     let kernel = Kernel::open(&settings.bpffs, sizes, OBJECT)?;
+    // Once more, now that no other daemon can change the programs on them.
+    let carriers = carriers(settings, &netlink.links().await?)?;
+    // All of them before anything is written: a start that is refused leaves in force what was.
+    for link in &carriers {
+        kernel.check(&found(link), settings.xdp_mode)?;
+    }
     let store = Store::open(&settings.state_dir)?;
     let mut core = Core::start(kernel, store, &configuration, clock::now())
         .map_err(|e| e.in_file(config_path))?;
@@ -181,6 +188,14 @@ async fn wait_for_hops(seen: &mut watch::Receiver<View>, wanted: &BTreeSet<IpAdd
     }
 }
 
+fn found(link: &Link) -> Found {
+    Found {
+        name: link.name.clone(),
+        index: link.index,
+        xdp: link.xdp,
+    }
+}
+
 fn attach(
     kernel: &mut Kernel,
     carriers: &[Link],
@@ -188,12 +203,7 @@ fn attach(
 ) -> Result<Vec<Attached>, DataplaneError> {
     let mut attached = Vec::new();
     for link in carriers {
-        let found = Found {
-            name: link.name.clone(),
-            index: link.index,
-            xdp: link.xdp,
-        };
-        let done = kernel.attach(&found, settings.xdp_mode)?;
+        let done = kernel.attach(&found(link), settings.xdp_mode)?;
         tracing::info!(
             interface = done.name,
             mode = if done.native { "native" } else { "skb" },
