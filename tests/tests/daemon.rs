@@ -17,7 +17,8 @@ use splitter::model::{
     Affinity, Announce, Backend, Configuration, DaemonSettings, Mode, Protocol, Service, Version,
     Weights, XdpMode,
 };
-use tokio::sync::{mpsc, oneshot};
+use splitter::net::{self, Hop, Netlink, News, View};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -367,6 +368,42 @@ fn a_start_refused_for_anothers_program_changes_nothing() -> Result<()> {
         ensure!(ports_in_force(&host)?.is_empty(), "no service was written");
         let state = host.configuration().daemon.state_dir.join("state.json");
         ensure!(!state.exists(), "no state was kept");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_changed_mac_is_news_and_is_followed() -> Result<()> {
+    isolated(|_host| async move {
+        let (connection, handle, _) = rtnetlink::new_connection()?;
+        tokio::spawn(connection);
+        let edge = nix::net::if_::if_nametoindex("edge")?;
+        let backend = IpAddr::from([192, 0, 2, 9]);
+        let set_mac = async |mac: [u8; 6]| {
+            let entry = handle.neighbours().add(edge, backend);
+            entry.link_local_address(&mac).replace().execute().await
+        };
+        let mut news = News::subscribe()?;
+        // Until the links have settled: then nothing but the change itself is news.
+        let quiet = Duration::from_secs(3);
+        while let Ok(heard) = tokio::time::timeout(quiet, news.wait()).await {
+            heard?;
+        }
+        set_mac([2, 0, 0, 0, 0, 1]).await?;
+        tokio::time::timeout(TIMEOUT, news.wait()).await??;
+
+        let (_want, wanted) = watch::channel([backend].into());
+        let (view, mut seen) = watch::channel(View::default());
+        let watcher = tokio::spawn(net::watch(Netlink::connect()?, news, wanted, view));
+        for last in [1, 2] {
+            set_mac([2, 0, 0, 0, 0, last]).await?;
+            let followed = seen.wait_for(|view| {
+                matches!(view.hops.get(&backend), Some(Hop::Via { destination_mac, .. })
+                    if destination_mac[5] == last)
+            });
+            tokio::time::timeout(TIMEOUT, followed).await??;
+        }
+        watcher.abort();
         Ok(())
     })
 }

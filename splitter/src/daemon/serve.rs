@@ -15,7 +15,7 @@ use super::{DaemonError, Options, clock};
 use crate::api::Request;
 use crate::dataplane::{Attached, Dataplane, DataplaneError, Found, Kernel, Sizes};
 use crate::model::{Announce, Configuration, DaemonSettings};
-use crate::net::{self, Announcement, Hop, Link, Netlink, View};
+use crate::net::{self, Announcement, Hop, Link, Netlink, News, View};
 use crate::object::OBJECT;
 
 /// Between looks while all slots are at rest.
@@ -64,7 +64,12 @@ pub(super) async fn run(
 
     let (want, wanted) = watch::channel(core.wanted_hops());
     let (view, mut seen) = watch::channel(View::default());
-    let watcher = tokio::spawn(net::watch(netlink.clone(), wanted, view));
+    let watcher = tokio::spawn(net::watch(
+        netlink.clone(),
+        News::subscribe()?,
+        wanted,
+        view,
+    ));
     wait_for_hops(&mut seen, &core.wanted_hops()).await;
     let first = seen.borrow_and_update().clone();
     core.see(first)?;
