@@ -12,12 +12,13 @@ use rtnetlink::{LinkUnspec, LinkVeth};
 use splitter::api::Request;
 use splitter::api::types::{SetWeights, StatsView};
 use splitter::daemon::{self, DaemonError, Options};
-use splitter::dataplane::{self, DataplaneError};
+use splitter::dataplane::{self, Dataplane as _, DataplaneError, Kernel, Sizes};
 use splitter::model::{
     Affinity, Announce, Backend, Configuration, DaemonSettings, Mode, Protocol, Service, Version,
     Weights, XdpMode,
 };
-use tokio::sync::{mpsc, oneshot};
+use splitter::net::{self, Hop, Netlink, News, View};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -299,6 +300,110 @@ fn a_missing_interface_is_named() -> Result<()> {
         let error = Running::start(options).await.err().context("refused")?;
         ensure!(error.to_string().contains("eth77"), "{error}");
         ensure!(!host.bpffs().exists(), "nothing was made");
+        Ok(())
+    })
+}
+
+/// Another configuration than [`Host::configuration`]: its service is at another port.
+fn moved(host: &Host) -> Options {
+    let mut options = host.options();
+    options.configuration.services[0].port = 81;
+    options
+}
+
+/// Ports of the look-up keys in the maps.
+fn ports_in_force(host: &Host) -> Result<Vec<u16>> {
+    let settings = host.configuration().daemon;
+    let sizes = Sizes {
+        slots: settings.max_slots,
+        flow_records: settings.flow_records,
+    };
+    let kernel = Kernel::open(&settings.bpffs, sizes, splitter::object::OBJECT)?;
+    let keys = kernel.service_keys()?.into_iter();
+    Ok(keys.map(|(key, _)| key.port).collect())
+}
+
+#[test]
+fn a_start_refused_for_its_mode_changes_nothing() -> Result<()> {
+    isolated(|host| async move {
+        let first = Running::start(host.options()).await?;
+        let mode = first.stats().await?.daemon.interfaces[0].xdp_mode.clone();
+        first.stop().await?;
+        let ports = ports_in_force(&host)?;
+        let state = host.configuration().daemon.state_dir.join("state.json");
+        let kept = fs::read(&state)?;
+
+        let mut options = moved(&host);
+        options.configuration.daemon.xdp_mode = match mode.as_str() {
+            "native" => XdpMode::Skb,
+            _ => XdpMode::Native,
+        };
+        let error = Running::start(options).await.err().context("refused")?;
+        ensure!(error.to_string().contains("daemon.xdp_mode"), "{error}");
+        assert_eq!(ports_in_force(&host)?, ports);
+        assert_eq!(fs::read(&state)?, kept);
+        // What was asked for was another configuration indeed.
+        Running::start(moved(&host)).await?.stop().await?;
+        assert_ne!(ports_in_force(&host)?, ports);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_start_refused_for_anothers_program_changes_nothing() -> Result<()> {
+    isolated(|host| async move {
+        // A program of another folder is someone else's.
+        let mut options = host.options();
+        options.configuration.daemon.bpffs = host.folder.path().join("bpf/other");
+        options.configuration.daemon.state_dir = host.folder.path().join("other");
+        Running::start(options).await?.stop().await?;
+
+        let error = Running::start(host.options())
+            .await
+            .err()
+            .context("refused")?;
+        let text = error.to_string();
+        ensure!(text.contains("another XDP program"), "{text}");
+        ensure!(text.contains("edge"), "{text}");
+        ensure!(ports_in_force(&host)?.is_empty(), "no service was written");
+        let state = host.configuration().daemon.state_dir.join("state.json");
+        ensure!(!state.exists(), "no state was kept");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_changed_mac_is_news_and_is_followed() -> Result<()> {
+    isolated(|_host| async move {
+        let (connection, handle, _) = rtnetlink::new_connection()?;
+        tokio::spawn(connection);
+        let edge = nix::net::if_::if_nametoindex("edge")?;
+        let backend = IpAddr::from([192, 0, 2, 9]);
+        let set_mac = async |mac: [u8; 6]| {
+            let entry = handle.neighbours().add(edge, backend);
+            entry.link_local_address(&mac).replace().execute().await
+        };
+        let mut news = News::subscribe()?;
+        // Until the links have settled: then nothing but the change itself is news.
+        let quiet = Duration::from_secs(3);
+        while let Ok(heard) = tokio::time::timeout(quiet, news.wait()).await {
+            heard?;
+        }
+        set_mac([2, 0, 0, 0, 0, 1]).await?;
+        tokio::time::timeout(TIMEOUT, news.wait()).await??;
+
+        let (_want, wanted) = watch::channel([backend].into());
+        let (view, mut seen) = watch::channel(View::default());
+        let watcher = tokio::spawn(net::watch(Netlink::connect()?, news, wanted, view));
+        for last in [1, 2] {
+            set_mac([2, 0, 0, 0, 0, last]).await?;
+            let followed = seen.wait_for(|view| {
+                matches!(view.hops.get(&backend), Some(Hop::Via { destination_mac, .. })
+                    if destination_mac[5] == last)
+            });
+            tokio::time::timeout(TIMEOUT, followed).await??;
+        }
+        watcher.abort();
         Ok(())
     })
 }

@@ -30,8 +30,12 @@ pub(super) struct Core<D> {
     pub(super) seed: Seed,
     pub(super) services: Vec<Live>,
     pub(super) removed: Vec<Removed>,
+    /// Indices of the interfaces that carry the program, or are going to.
+    pub(super) carriers: BTreeSet<u32>,
     pub(super) attached: Vec<Attached>,
     pub(super) view: net::View,
+    /// Whether the view is not, or not wholly, in the maps.
+    pub(super) view_due: bool,
     pub(super) started: Now,
     pub(super) census: Option<Census>,
 }
@@ -91,8 +95,10 @@ impl<D: Dataplane> Core<D> {
             seed,
             services: Vec::new(),
             removed,
+            carriers: BTreeSet::new(),
             attached: Vec::new(),
             view: net::View::default(),
+            view_due: false,
             started: now,
             census: None,
         };

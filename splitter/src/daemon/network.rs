@@ -19,12 +19,30 @@ impl<D: Dataplane> Core<D> {
             .collect()
     }
 
-    /// Takes a new view of the network into force.
+    /// Takes a new view of the network into force. One without links was never looked for, for every host has its
+    /// loopback: what a daemon before this one wrote is better than nothing.
     pub(super) fn see(&mut self, view: View) -> Result<(), DataplaneError> {
-        self.write_own_addresses(&view)?;
-        self.write_interfaces(&view)?;
-        self.write_hops(&view)?;
+        if view.links.is_empty() {
+            return Ok(());
+        }
         self.view = view;
+        self.view_due = true;
+        self.write_view()
+    }
+
+    /// Writes the last view if it is not in the maps yet; where that fails, it stays due. One map that cannot be
+    /// written keeps no other from being current, and next hops go first: packets follow them.
+    pub(super) fn write_view(&mut self) -> Result<(), DataplaneError> {
+        if !self.view_due {
+            return Ok(());
+        }
+        let view = std::mem::take(&mut self.view);
+        let hops = self.write_hops(&view);
+        let interfaces = self.write_interfaces(&view);
+        let own = self.write_own_addresses(&view);
+        self.view = view;
+        hops.and(interfaces).and(own)?;
+        self.view_due = false;
         Ok(())
     }
 
@@ -40,12 +58,14 @@ impl<D: Dataplane> Core<D> {
         Ok(())
     }
 
+    /// Nothing is removed before the new program is attached: until then a daemon before this one may have left its
+    /// own on other interfaces, where it goes on to answer for the VIPs should this start fail.
     fn write_interfaces(&mut self, view: &View) -> Result<(), DataplaneError> {
         let there = self.dataplane.interfaces()?;
         let carriers: Vec<(u32, Interface)> = view
             .links
             .iter()
-            .filter(|link| self.attached.iter().any(|a| a.index == link.index))
+            .filter(|link| self.carriers.contains(&link.index))
             .filter_map(|link| {
                 let mac = link.mac?;
                 Some((
@@ -61,6 +81,9 @@ impl<D: Dataplane> Core<D> {
             if !there.contains(&(*index, *interface)) {
                 self.dataplane.set_interface(*index, Some(*interface))?;
             }
+        }
+        if self.attached.is_empty() {
+            return Ok(());
         }
         for (index, _) in there {
             if !carriers.iter().any(|(carrier, _)| *carrier == index) {

@@ -15,12 +15,14 @@ use super::{DaemonError, Options, clock};
 use crate::api::Request;
 use crate::dataplane::{Attached, Dataplane, DataplaneError, Found, Kernel, Sizes};
 use crate::model::{Announce, Configuration, DaemonSettings};
-use crate::net::{self, Announcement, Hop, Link, Netlink, View};
+use crate::net::{self, Announcement, Hop, Link, Netlink, News, View};
 use crate::object::OBJECT;
 
 /// Between looks while all slots are at rest.
 const CALM: Duration = Duration::from_secs(1);
-/// How long the start waits for next hops before the program is attached.
+/// How long the start waits for a first look at the network: with tens of thousands of backends it takes a while.
+const FIRST_LOOK: Duration = Duration::from_secs(10);
+/// How long it then waits for next hops before the program is attached.
 const FIRST_HOPS: Duration = Duration::from_secs(2);
 /// How often a VIP is announced at the start, a second apart: one frame may be lost.
 const ANNOUNCEMENTS: u32 = 3;
@@ -40,25 +42,39 @@ pub(super) async fn run(
     let mut hangup = signal(SignalKind::hangup()).map_err(DaemonError::Signals)?;
     let settings = &configuration.daemon;
     let netlink = Netlink::connect()?;
-    let carriers = carriers(settings, &netlink.links().await?)?;
+    // A name that is wrong is found before anything is made.
+    carriers(settings, &netlink.links().await?)?;
 
     let sizes = Sizes {
         slots: settings.max_slots,
         flow_records: settings.flow_records,
     };
     let kernel = Kernel::open(&settings.bpffs, sizes, OBJECT)?;
+    // Once more, now that no other daemon can change the programs on them.
+    let carriers = carriers(settings, &netlink.links().await?)?;
+    // All of them before anything is written: a start that is refused leaves in force what was.
+    for link in &carriers {
+        kernel.check(&found(link), settings.xdp_mode)?;
+    }
     let store = Store::open(&settings.state_dir)?;
     let mut core = Core::start(kernel, store, &configuration, Box::new(clock::now))
         .map_err(|e| e.in_file(config_path))?;
 
+    core.carriers = carriers.iter().map(|link| link.index).collect();
+
     let (want, wanted) = watch::channel(core.wanted_hops());
     let (view, mut seen) = watch::channel(View::default());
-    let watcher = tokio::spawn(net::watch(netlink.clone(), wanted, view));
+    let watcher = tokio::spawn(net::watch(
+        netlink.clone(),
+        News::subscribe()?,
+        wanted,
+        view,
+    ));
     wait_for_hops(&mut seen, &core.wanted_hops()).await;
     let first = seen.borrow_and_update().clone();
     core.see(first)?;
     core.attached = attach(&mut core.dataplane, &carriers, settings)?;
-    // Once more, now that it is known which interfaces carry the program.
+    // Once more: entries of interfaces that do not carry the new program are taken away only now.
     let first = core.view.clone();
     core.see(first)?;
     announce(&configuration, &carriers, &core.view, &netlink).await;
@@ -79,6 +95,9 @@ pub(super) async fn run(
                 if let Err(error) = core.tick() {
                     tracing::error!(%error, "will be tried again");
                 }
+                if let Err(error) = core.write_view() {
+                    tracing::error!(%error, "next hops will be written again");
+                }
                 want.send_if_modified(|old| replace(old, core.wanted_hops()));
                 next = clock::due_in(pace(&core));
             }
@@ -89,7 +108,9 @@ pub(super) async fn run(
                 }
             }
             () = sleep_until(next_sweep) => {
-                core.sweep(clock::now().ns)?;
+                if let Err(error) = core.sweep(clock::now().ns) {
+                    tracing::error!(%error, "the flow table will be swept again");
+                }
                 next_sweep = clock::due_in(SWEEP);
             }
             // Where the API is gone nobody can ask any more, but transitions go on.
@@ -151,8 +172,15 @@ fn carriers(settings: &DaemonSettings, links: &[Link]) -> Result<Vec<Link>, Data
 async fn wait_for_hops(seen: &mut watch::Receiver<View>, wanted: &BTreeSet<IpAddr>) {
     let all_known = |view: &View| {
         let known = |a| matches!(view.hops.get(a), Some(Hop::Local | Hop::Via { .. }));
-        !view.links.is_empty() && wanted.iter().all(known)
+        wanted.iter().all(known)
     };
+    let looked = |view: &View| !view.links.is_empty();
+    if tokio::time::timeout(FIRST_LOOK, seen.wait_for(looked))
+        .await
+        .is_err()
+    {
+        tracing::warn!("nothing is known of the network yet: next hops stay as they are for now");
+    }
     let in_time = tokio::time::timeout(FIRST_HOPS, seen.wait_for(all_known))
         .await
         .is_ok();
@@ -165,6 +193,14 @@ async fn wait_for_hops(seen: &mut watch::Receiver<View>, wanted: &BTreeSet<IpAdd
     }
 }
 
+fn found(link: &Link) -> Found {
+    Found {
+        name: link.name.clone(),
+        index: link.index,
+        xdp: link.xdp,
+    }
+}
+
 fn attach(
     kernel: &mut Kernel,
     carriers: &[Link],
@@ -172,12 +208,7 @@ fn attach(
 ) -> Result<Vec<Attached>, DataplaneError> {
     let mut attached = Vec::new();
     for link in carriers {
-        let found = Found {
-            name: link.name.clone(),
-            index: link.index,
-            xdp: link.xdp,
-        };
-        let done = kernel.attach(&found, settings.xdp_mode)?;
+        let done = kernel.attach(&found(link), settings.xdp_mode)?;
         tracing::info!(
             interface = done.name,
             mode = if done.native { "native" } else { "skb" },

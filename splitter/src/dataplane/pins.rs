@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
-use splitter_common::abi::ABI_VERSION;
+use splitter_common::abi::{ABI_VERSION, maps};
 
 use super::error::DataplaneError;
 use super::lock::FolderLock;
@@ -201,9 +201,26 @@ pub fn detach(bpffs: &Path) -> Result<Detached, DataplaneError> {
     Ok(gone)
 }
 
+/// Maps that go before all others. A start after a `detach` that was killed half way goes on from the services that it
+/// finds, and would take slots and backends that are made anew for theirs; without services it begins anew, and flow
+/// records of before would name numbers that mean other backends by then.
+const FIRST_TO_GO: [&str; 3] = [maps::SERVICES, maps::SERVICE_KEYS, maps::FLOWS];
+
+/// The order in which pins are removed.
+fn in_order(mut pins: Vec<PathBuf>) -> Vec<PathBuf> {
+    pins.sort_by_key(|path| {
+        let first = |name: &&str| path.ends_with(name);
+        FIRST_TO_GO
+            .iter()
+            .position(first)
+            .unwrap_or(FIRST_TO_GO.len())
+    });
+    pins
+}
+
 fn remove_all(folder: &Path) -> Result<Vec<String>, DataplaneError> {
     let mut names = Vec::new();
-    for path in entries(folder)? {
+    for path in in_order(entries(folder)?) {
         fs::remove_file(&path).map_err(|e| DataplaneError::io("remove", &path, e))?;
         if let Some(name) = path.file_name() {
             names.push(name.to_string_lossy().into_owned());
@@ -246,6 +263,22 @@ mod tests {
             assert_eq!(interface_of(&pin).as_deref(), Some(name));
         }
         assert_ne!(pin_name("a.b"), pin_name("a_b"));
+    }
+
+    #[test]
+    fn services_go_before_what_they_refer_to() {
+        let pins = Pins::new(Path::new("/bpf"));
+        let listing = [
+            maps::BACKENDS,
+            maps::SERVICE_KEYS,
+            maps::SLOTS,
+            maps::FLOWS,
+            maps::SERVICES,
+        ];
+        let order = in_order(listing.map(|name| pins.map(name)).to_vec());
+        assert_eq!(order[..3], FIRST_TO_GO.map(|name| pins.map(name)));
+        assert_eq!(order[0], pins.map(maps::SERVICES));
+        assert_eq!(order.len(), listing.len());
     }
 
     #[test]

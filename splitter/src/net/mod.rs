@@ -3,6 +3,7 @@
 
 mod announce;
 mod netlink;
+mod news;
 mod resolve;
 mod watch;
 
@@ -13,6 +14,7 @@ use splitter_common::abi::{Address, mapped};
 
 pub use announce::{Announcement, announce, interfaces_for};
 pub use netlink::{Neighbour, Netlink, Route};
+pub use news::News;
 pub use resolve::{Neighbours, hop};
 pub use watch::watch;
 

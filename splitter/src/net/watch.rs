@@ -1,4 +1,5 @@
-//! Keeps the view of the network current, by looking once in a second and more often while a backend's way is unknown.
+//! Keeps the view of the network current: looks when the kernel says that something changed, once in a second whatever
+//! it says, and more often while a backend's way is unknown.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -6,22 +7,29 @@ use std::time::Duration;
 
 use tokio::sync::watch::{Receiver, Sender};
 
-use super::{Hop, Neighbours, NetError, Netlink, Route, View, hop};
+use super::{Hop, Neighbours, NetError, Netlink, News, Route, View, hop};
 
 /// How often to look while all is known.
 const CALM: Duration = Duration::from_secs(1);
-/// How often to look while the way to a backend is not known.
+/// How often to look while the way to a backend is not known, and at most while there is news: a look reads whole
+/// tables, and on a large link some neighbour always changes.
 const SEARCHING: Duration = Duration::from_millis(100);
 /// Routes asked for in one look: the rest has its turn in the next ones, so that tens of thousands of backends do not
 /// keep a CPU busy. Neighbours are read whole each time.
 const ROUTES_PER_LOOK: usize = 1024;
 
 /// Looks for ever: the ways to the addresses in `wanted`, into `view`. Ends when one of the two is closed.
-pub async fn watch(netlink: Netlink, mut wanted: Receiver<BTreeSet<IpAddr>>, view: Sender<View>) {
+pub async fn watch(
+    netlink: Netlink,
+    mut news: News,
+    mut wanted: Receiver<BTreeSet<IpAddr>>,
+    view: Sender<View>,
+) {
     let mut watcher = Watcher::new(netlink);
     loop {
+        news.catch_up();
         let addresses = wanted.borrow_and_update().clone();
-        let pause = match watcher.look(&addresses).await {
+        let searching = match watcher.look(&addresses).await {
             Ok(seen) => {
                 let searching = seen.hops.values().any(|h| matches!(h, Hop::Unresolved(_)));
                 view.send_if_modified(|old| {
@@ -29,19 +37,37 @@ pub async fn watch(netlink: Netlink, mut wanted: Receiver<BTreeSet<IpAddr>>, vie
                     *old = seen;
                     changed
                 });
-                if searching { SEARCHING } else { CALM }
+                searching
             }
             Err(error) => {
                 tracing::warn!(%error, "next hops stay as they are for now");
-                CALM
+                false
+            }
+        };
+        let next = async {
+            tokio::time::sleep(SEARCHING).await;
+            if !searching {
+                something_or(CALM - SEARCHING, &mut news).await;
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = next => {}
             changed = wanted.changed() => if changed.is_err() { return },
             () = view.closed() => return,
         }
     }
+}
+
+/// Waits for news, but no longer than `pause`; without a subscription that works, that long.
+async fn something_or(pause: Duration, news: &mut News) {
+    let wait = async {
+        if let Err(error) = news.wait().await {
+            tracing::warn!(%error, "changes of the network are seen when it is looked at next");
+            std::future::pending::<()>().await;
+        }
+    };
+    // Either way it is time to look.
+    let _ = tokio::time::timeout(pause, wait).await;
 }
 
 struct Watcher {

@@ -2,6 +2,7 @@
 
 mod change;
 mod held_up;
+mod network;
 mod restart;
 
 use std::collections::BTreeMap;

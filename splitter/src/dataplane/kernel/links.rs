@@ -74,6 +74,22 @@ fn missing(program: &str) -> DataplaneError {
     DataplaneError::Load(format!("the embedded object has no program {program}"))
 }
 
+/// Whether [`attach_xdp`] would be refused for what is on the interface already. Changes nothing.
+pub(super) fn check_xdp(pins: &Pins, found: &Found, mode: XdpMode) -> Result<(), DataplaneError> {
+    let Some((id, native)) = found.xdp else {
+        return Ok(());
+    };
+    let pin = pins.link(Hook::Xdp, &found.name);
+    if pin.exists() && pinned_program(&pin)? == id {
+        return check_mode(&found.name, mode, native);
+    }
+    Err(DataplaneError::OtherProgram {
+        interface: found.name.clone(),
+        id,
+        name: program_name(id),
+    })
+}
+
 /// Puts the XDP program on an interface, or onto the link that is pinned for it.
 pub(super) fn attach_xdp(
     ebpf: &mut Ebpf,
@@ -81,24 +97,17 @@ pub(super) fn attach_xdp(
     found: &Found,
     mode: XdpMode,
 ) -> Result<Attached, DataplaneError> {
+    check_xdp(pins, found, mode)?;
     let pin = pins.link(Hook::Xdp, &found.name);
     let failed = |e: &dyn std::error::Error| refused("XDP", &found.name, e);
     if let Some(pinned) = pinned_on(&pin, |id| found.xdp.is_some_and(|(on, _)| on == id))? {
         let native = found.xdp.is_some_and(|(_, native)| native);
-        check_mode(&found.name, mode, native)?;
         let program = xdp(ebpf)?;
         let link = FdLink::from(pinned).try_into().map_err(|e| failed(&e))?;
         let id = program.attach_to_link(link).map_err(|e| failed(&e))?;
         let link = FdLink::try_from(program.take_link(id).map_err(|e| failed(&e))?)
             .map_err(|e| failed(&e))?;
         return attached(found, native, &link, true);
-    }
-    if let Some((id, _)) = found.xdp {
-        return Err(DataplaneError::OtherProgram {
-            interface: found.name.clone(),
-            id,
-            name: program_name(id),
-        });
     }
     let modes: &[(AyaMode, bool)] = match mode {
         XdpMode::Auto => &[(AyaMode::Driver, true), (AyaMode::Skb, false)],
@@ -155,23 +164,29 @@ fn pinned_on(
     if !pin.exists() {
         return Ok(None);
     }
-    let open = |reason: String| DataplaneError::Attach {
-        what: "pinned",
-        interface: pin.display().to_string(),
-        reason,
-    };
-    let pinned = PinnedLink::from_pin(pin).map_err(|e| open(chain(&e)))?;
-    let link = FdLink::from(pinned);
-    let program = link.info().map_err(|e| open(chain(&e)))?.program_id();
-    drop(link);
-    if carries(program) {
+    if carries(pinned_program(pin)?) {
         return PinnedLink::from_pin(pin)
             .map(Some)
-            .map_err(|e| open(chain(&e)));
+            .map_err(|e| unopened(pin, &e));
     }
     tracing::warn!(pin = %pin.display(), "the pinned link's interface is gone or was renamed: link removed");
     fs::remove_file(pin).map_err(|e| DataplaneError::io("remove", pin, e))?;
     Ok(None)
+}
+
+/// The kernel's id of the program on a pinned link.
+fn pinned_program(pin: &Path) -> Result<u32, DataplaneError> {
+    let pinned = PinnedLink::from_pin(pin).map_err(|e| unopened(pin, &e))?;
+    let info = FdLink::from(pinned).info().map_err(|e| unopened(pin, &e))?;
+    Ok(info.program_id())
+}
+
+fn unopened(pin: &Path, error: &dyn std::error::Error) -> DataplaneError {
+    DataplaneError::Attach {
+        what: "pinned",
+        interface: pin.display().to_string(),
+        reason: chain(error),
+    }
 }
 
 fn attached(

@@ -95,6 +95,12 @@ impl Kernel {
         })
     }
 
+    /// Refuses an interface on which [`attach`](Self::attach) would not put the programs for what it carries already:
+    /// someone else's program, or this one in another mode. Changes nothing.
+    pub fn check(&self, found: &Found, mode: XdpMode) -> Result<(), DataplaneError> {
+        links::check_xdp(&self.pins, found, mode)
+    }
+
     /// Puts the programs on an interface: a pinned link gets them in place, without a packet lost.
     pub fn attach(&mut self, found: &Found, mode: XdpMode) -> Result<Attached, DataplaneError> {
         let attached = links::attach_xdp(&mut self.ebpf, &self.pins, found, mode)?;
