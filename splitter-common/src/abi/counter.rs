@@ -85,6 +85,6 @@ counters! {
     DropHandover = "drop_handover", Drop;
     /// Other packets of the same flow set were being worked on for too long; the sender sends it again.
     DropBusy = "drop_busy", Drop;
-    /// A table entry that must exist does not: a fault of splitter.
+    /// A table entry that must exist does not, or a header could not be rewritten: a fault of splitter.
     DropInternal = "drop_internal", Drop;
 }
