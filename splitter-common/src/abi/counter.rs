@@ -55,7 +55,8 @@ counters! {
     PassNotIp = "pass_not_ip", Pass;
     /// IP, but to no VIP and port of a service, nor a reply of a backend.
     PassNoService = "pass_no_service", Pass;
-    /// To a VIP, but neither TCP nor UDP (ICMP, a fragment, another protocol): left to the stack.
+    /// To a VIP, but no TCP or UDP that can be steered (ICMP, a fragment, another protocol, an IPv4 address in an IPv6
+    /// header): left to the stack.
     PassOther = "pass_other", Pass;
     /// Malformed or truncated below the header that would say whose it is.
     PassMalformed = "pass_malformed", Pass;

@@ -235,6 +235,23 @@ fn crafted(random: &mut Random) -> Result<Vec<u8>> {
         5 => frame.kind = Some("icmp".into()),
         6 => frame.kind = Some("132".into()),
         7 => frame.to = random.pick(&["quiet:80", "host:80", "vip:83"]).into(),
+        8 => {
+            // IPv6 that names the IPv4 addresses of VIP, client and backend.
+            frame.family = Some(Family::V6);
+            let vip = format!("::ffff:203.0.113.10:{}", 80 + random.below(3));
+            let backend = format!(
+                "::ffff:10.0.0.11:{}",
+                u64::from(BACKEND_PORT) + random.below(6)
+            );
+            let (from, to) = random.pick(&[
+                ("client:40000", vip.as_str()),
+                ("::ffff:198.51.100.7:40000", vip.as_str()),
+                ("::ffff:198.51.100.7:40000", "vip:80"),
+                (backend.as_str(), "client:40000"),
+                (backend.as_str(), "::ffff:198.51.100.7:40000"),
+            ]);
+            (frame.from, frame.to) = (from.into(), to.into());
+        }
         _ => {}
     }
     craft(&frame, family, protocol)
