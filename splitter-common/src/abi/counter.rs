@@ -56,7 +56,7 @@ counters! {
     /// IP, but to no VIP and port of a service, nor a reply of a backend.
     PassNoService = "pass_no_service", Pass;
     /// To a VIP, but no TCP or UDP that can be steered (ICMP, a fragment, another protocol, an IPv4 address in an IPv6
-    /// header): left to the stack.
+    /// header, a broadcast or multicast frame): left to the stack.
     PassOther = "pass_other", Pass;
     /// Malformed or truncated below the header that would say whose it is.
     PassMalformed = "pass_malformed", Pass;

@@ -207,6 +207,9 @@ fn crafted(random: &mut Random) -> Result<Vec<u8>> {
     if random.once_in(30) {
         frame.more_fragments = true;
     }
+    if random.once_in(25) {
+        frame.destination_mac = random.pick(&["broadcast", "solicited", "other"]).into();
+    }
     frame.no_checksum = family == Family::V4 && random.once_in(5);
     match random.below(20) {
         // Replies, of all services; to the client, to one whose way is not known, to this host.
