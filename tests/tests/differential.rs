@@ -115,6 +115,7 @@ fn host_and_kernel_agree_on_random_frames() {
             "reply_nat",
             "reply_local",
             "drop_handover",
+            "drop_too_long",
         ] {
             assert!(
                 verdicts.get(name).is_some_and(|count| *count >= 20),

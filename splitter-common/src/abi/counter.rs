@@ -80,6 +80,8 @@ counters! {
     DropNoBackend = "drop_no_backend", Drop;
     /// The next hop of the backend is not known (no neighbour entry yet).
     DropNextHop = "drop_next_hop", Drop;
+    /// Longer than the MTU of the other interface that leads to the backend, which cannot carry it.
+    DropTooLong = "drop_too_long", Drop;
     /// Time to live or hop limit used up on the way to the backend or to the client.
     DropTtl = "drop_ttl", Drop;
     /// A SYN in the moment of a hand-over; the client sends it again.

@@ -92,6 +92,7 @@ pub fn world(random: &mut Random, now: u64) -> Result<World> {
         if random.once_in(12) {
             backend.interface = 0;
         }
+        backend.mtu = random.pick(&[1500, 1500, 200, 0]);
     }
     for _ in 0..random.below(40) {
         let bytes = crafted(random)?;
