@@ -4,7 +4,7 @@
 //! (so nothing has to be pulled into it), and they know whether a checksum is partial.
 
 use aya_ebpf::{
-    bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR},
+    bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, TC_ACT_SHOT},
     helpers::generated::{
         bpf_csum_diff, bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_skb_load_bytes,
         bpf_skb_store_bytes,
@@ -12,7 +12,7 @@ use aya_ebpf::{
     macros::classifier,
     programs::TcContext,
 };
-use splitter_common::abi::Address;
+use splitter_common::abi::{Address, Verdict};
 use splitter_common::datapath::packet::Packet;
 use splitter_common::datapath::reply::{self, Egress};
 use splitter_common::datapath::tables::NextHop;
@@ -30,8 +30,11 @@ fn splitter_egress(context: TcContext) -> i32 {
         skb: buffer.skb,
         len: buffer.len() as usize,
     };
-    reply::leave(&mut leaving, &Maps);
-    NEXT
+    let outcome = reply::leave(&mut leaving, &Maps);
+    match outcome.map(|outcome| outcome.counter.verdict()) {
+        Some(Verdict::Drop) => TC_ACT_SHOT,
+        Some(_) | None => NEXT,
+    }
 }
 
 /// A packet on its way out.

@@ -6,8 +6,8 @@ use splitter_common::abi::Verdict;
 use splitter_common::abi::{Stamps, Traffic};
 use splitter_common::datapath::flow_table::{Kind, Record, tick};
 use splitter_common::datapath::packet::Packet as _;
-use splitter_common::datapath::{reply, steer};
-use splitter_tests::cases::check::{Seen, digits, run_in_kernel};
+use splitter_common::datapath::steer;
+use splitter_tests::cases::check::{Seen, digits, leave, run_in_kernel};
 use splitter_tests::cases::kernel::{self, Kernel, SHORTEST, SHORTEST_AT_EGRESS};
 use splitter_tests::cases::memory::{Bytes, Memory};
 use splitter_tests::cases::random::{self, Random};
@@ -115,6 +115,7 @@ fn host_and_kernel_agree_on_random_frames() {
             "reply_nat",
             "reply_local",
             "drop_handover",
+            "drop_too_long",
         ] {
             assert!(
                 verdicts.get(name).is_some_and(|count| *count >= 20),
@@ -134,10 +135,7 @@ fn host(world: &World, memory: &Memory, frame: &[u8], hook: Hook, now: u64) -> S
                 verdict => verdict,
             }
         }
-        Hook::Egress => {
-            reply::leave(&mut packet, memory);
-            Verdict::Pass
-        }
+        Hook::Egress => leave(&mut packet, memory),
     };
     Seen {
         verdict,

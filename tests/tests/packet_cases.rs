@@ -1,10 +1,13 @@
 //! The named packet cases, on the host and in the kernel. With `--nocapture` the tests print how many there are and
 //! what the verifier said.
 
-use splitter_common::abi::Counter;
+use splitter_common::abi::{Counter, Verdict};
+use splitter_common::datapath::parse::{Headers, Parsed, parse};
 use splitter_tests::cases::check;
 use splitter_tests::cases::kernel::Kernel;
+use splitter_tests::cases::memory::{Bytes, Memory};
 use splitter_tests::cases::spec::{Hook, Instance, load};
+use splitter_tests::cases::world::SECOND;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -71,6 +74,34 @@ fn every_case_in_the_kernel() {
         ingress + restored,
         "each packet at ingress and each restored local reply is counted once"
     );
+}
+
+/// Wherever the rewrite of a local reply stops, it is dropped and counted as a fault.
+#[test]
+fn a_local_reply_that_is_half_rewritten_is_dropped() {
+    let mut tried = 0;
+    for instance in instances() {
+        let case = &instance.case;
+        if case.hook != Hook::Egress || case.counter.as_deref() != Some("reply_local") {
+            continue;
+        }
+        let prepared = check::Prepared::new(&instance, 1_000 * SECOND).expect("a case");
+        let mut headers = Headers::default();
+        let whole = Bytes::new(&prepared.world, 1, prepared.frame.clone());
+        assert_eq!(parse(&whole, &mut headers), Parsed::Transport);
+        let source = headers.l3 + if headers.ipv6 == 1 { 8 } else { 12 };
+        for refuses in [source, headers.l4] {
+            let memory = Memory::new(&prepared.world, 1_000 * SECOND);
+            let mut leaving = Bytes::new(&prepared.world, 1, prepared.frame.clone());
+            leaving.refuses = Some(refuses);
+            let verdict = check::leave(&mut leaving, &memory);
+            let name = instance.name();
+            assert_eq!(verdict, Verdict::Drop, "{name}, stopped at {refuses}");
+            assert_eq!(memory.counted(), [Counter::DropInternal], "{name}");
+            tried += 1;
+        }
+    }
+    assert!(tried >= 8, "only {tried}");
 }
 
 #[test]

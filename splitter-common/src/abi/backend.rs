@@ -20,7 +20,7 @@ pub struct Backend {
     pub source_mac: [u8; 6],
     /// Destination port in `nat` mode, host order; 0 keeps the client's.
     pub port: u16,
-    /// MTU of the way to it in bytes; 0 when unknown.
+    /// MTU of the interface that leads to it in bytes; 0 when unknown.
     pub mtu: u16,
     /// Zero.
     pub reserved: [u32; 6],

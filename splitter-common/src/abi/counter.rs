@@ -55,7 +55,8 @@ counters! {
     PassNotIp = "pass_not_ip", Pass;
     /// IP, but to no VIP and port of a service, nor a reply of a backend.
     PassNoService = "pass_no_service", Pass;
-    /// To a VIP, but neither TCP nor UDP (ICMP, a fragment, another protocol): left to the stack.
+    /// To a VIP, but no TCP or UDP that can be steered (ICMP, a fragment, another protocol, an IPv4 address in an IPv6
+    /// header, a broadcast or multicast frame): left to the stack.
     PassOther = "pass_other", Pass;
     /// Malformed or truncated below the header that would say whose it is.
     PassMalformed = "pass_malformed", Pass;
@@ -79,12 +80,14 @@ counters! {
     DropNoBackend = "drop_no_backend", Drop;
     /// The next hop of the backend is not known (no neighbour entry yet).
     DropNextHop = "drop_next_hop", Drop;
+    /// Longer than the MTU of the other interface that leads to the backend, which cannot carry it.
+    DropTooLong = "drop_too_long", Drop;
     /// Time to live or hop limit used up on the way to the backend or to the client.
     DropTtl = "drop_ttl", Drop;
     /// A SYN in the moment of a hand-over; the client sends it again.
     DropHandover = "drop_handover", Drop;
     /// Other packets of the same flow set were being worked on for too long; the sender sends it again.
     DropBusy = "drop_busy", Drop;
-    /// A table entry that must exist does not: a fault of splitter.
+    /// A table entry that must exist does not, or a header could not be rewritten: a fault of splitter.
     DropInternal = "drop_internal", Drop;
 }

@@ -21,16 +21,23 @@
 //!   taken for another with a live record of the *same service* with a probability of n / 2^(44 + k), n being
 //!   the number of live records; for a full table of a million that is 2^-42.
 //! * A **live record is never evicted**. Expired ones are reused in place. At most [`QUOTA`] entries of a set are
-//!   pending and at most [`QUOTA`] learned once, so floods of SYNs or ACKs fill their own share only; records
-//!   become confirmed in place and need no room.
+//!   pending and at most [`QUOTA`] learned once; records become confirmed in place and need no room. A new flow must
+//!   find room although others live long, so the last free entry of a set is never given to a learned record: records
+//!   that began as learned, confirmed since or not, hold three of the four at most, whatever is sent, and the fourth
+//!   is taken by a SYN only.
+//! * *Confirmed* means that packets came which fit together, not that somebody answered for them: nothing here sees what
+//!   the backend replies. A single forger makes a confirmed record of two packets with addresses that are not his own,
+//!   a SYN and an ACK after it. Forged pairs can fill a set; `docs/transitions.md` says what that costs whom.
 //!
 //! Selection is computed with masks, not with branches: a branchy scan of a set multiplies the verifier's paths.
 
 use super::tables::FlowCells;
 use crate::abi::{ENTRIES_PER_SET, WORDS_PER_SET};
 
-/// Pending entries, and learned ones, that a set may hold at most.
+/// Pending entries, and entries learned once, that a set may hold at most.
 pub const QUOTA: u64 = 2;
+/// A bit for each entry of a set.
+const ALL_ENTRIES: u64 = (1 << ENTRIES_PER_SET) - 1;
 /// Attempts at a set's lock before a packet is dropped.
 const LOCK_TRIES: u32 = 32;
 
@@ -47,11 +54,11 @@ const SWEEP_AFTER_TICKS: u32 = 1 << 20;
 /// What a record is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Made by a SYN; not yet answered for by the client.
+    /// Made by a SYN; no packet after it was seen yet.
     Pending = 1,
     /// Made from a single packet of a flow without a record.
     Learned = 2,
-    /// Completed its handshake before our eyes, or was seen again after it was learned.
+    /// A packet that fits its SYN was seen, or a second one after it was learned.
     Confirmed = 3,
 }
 
@@ -321,9 +328,15 @@ impl Scan {
         self.room(self.pending.bit, self.pending_live)
     }
 
-    /// Bit of the entry for a learned record of the flow; 0 where there is no room.
+    /// Bit of the entry for a learned record of the flow; 0 where there is no room, or where it would be the last one
+    /// that is left for a SYN. That every entry but one may be taken is exact without a mark in records of how they
+    /// began: where two are free, at most two of the others began as learned.
     #[inline(always)]
     pub(super) fn room_for_learned(&self) -> u64 {
+        let free = !self.occupied & ALL_ENTRIES | self.confirmed.bit;
+        if free & free.wrapping_sub(1) == 0 {
+            return 0;
+        }
         self.room(self.confirmed.bit, self.learned_live)
     }
 
@@ -336,7 +349,7 @@ impl Scan {
         if own != 0 {
             return own;
         }
-        let free = !self.occupied & ((1 << ENTRIES_PER_SET) - 1);
+        let free = !self.occupied & ALL_ENTRIES;
         free & free.wrapping_neg()
     }
 }

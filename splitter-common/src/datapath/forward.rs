@@ -17,7 +17,7 @@ pub fn forward<P: Packet>(
 ) -> Result<Outcome, Counter> {
     if service.mode == Mode::Dsr as u8 {
         // The backend is on the link: it takes the client's packet as if it had stood where we stand, TTL included.
-        next_hop(packet, backend)?;
+        next_hop(packet, headers, backend)?;
         return Ok(Outcome::forward(Counter::ForwardDsr, backend.interface));
     }
     if backend.is(Backend::LOCAL) {
@@ -27,16 +27,25 @@ pub fn forward<P: Packet>(
     if headers.ttl <= 1 {
         return Err(Counter::DropTtl);
     }
-    next_hop(packet, backend)?;
+    next_hop(packet, headers, backend)?;
     rewrite(packet, headers, backend, headers.ttl - 1)?;
     Ok(Outcome::forward(Counter::ForwardNat, backend.interface))
 }
 
 /// Addresses the frame to the backend's next hop.
 #[inline(always)]
-fn next_hop<P: Packet>(packet: &mut P, backend: &Backend) -> Result<(), Counter> {
+fn next_hop<P: Packet>(
+    packet: &mut P,
+    headers: &Headers,
+    backend: &Backend,
+) -> Result<(), Counter> {
     if backend.interface == 0 {
         return Err(Counter::DropNextHop);
+    }
+    // The kernel would throw it away without a trace. Back on the interface that it came in on nothing is checked: that
+    // link has carried it.
+    if backend.mtu != 0 && headers.length > backend.mtu && backend.interface != packet.interface() {
+        return Err(Counter::DropTooLong);
     }
     let (to, from) = (&backend.destination_mac, &backend.source_mac);
     let macs = [

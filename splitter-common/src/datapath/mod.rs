@@ -25,6 +25,7 @@ use tables::Tables;
 pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
     let mut headers = Headers::default();
     let outcome = match parse::parse(packet, &mut headers) {
+        Parsed::Transport if to_group(packet) => Outcome::stop(other(tables, &headers.destination)),
         Parsed::Transport => match service::find(tables, &headers) {
             Some(service) => service::steer(packet, tables, service, &mut headers),
             None => reply::restore(packet, tables, &headers)
@@ -42,7 +43,14 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
     outcome
 }
 
-/// IP without ports: to a VIP or not, it is the stack's.
+/// Whether a frame is for all hosts of the link or a group of them (IEEE 802, the first bit sent): every edge host
+/// there would forward it, and backends would get it more than once.
+#[inline(always)]
+fn to_group<P: Packet>(packet: &P) -> bool {
+    packet.read::<1>(0).is_none_or(|[first]| first & 1 != 0)
+}
+
+/// IP that is not steered: to a VIP or not, it is the stack's.
 #[inline(always)]
 fn other<T: Tables>(tables: &T, destination: &Address) -> Counter {
     match tables.vip(destination) {

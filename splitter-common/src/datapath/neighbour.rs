@@ -9,14 +9,13 @@ use super::outcome::Outcome;
 use super::packet::Packet;
 use super::tables::Tables;
 use crate::abi::{Address, Counter, mapped};
+use crate::wire::header::ICMPV6;
 
 /// Hardware type Ethernet, protocol type IPv4, lengths 6 and 4, operation 1: what an ARP request for IPv4 begins with.
 const ARP_REQUEST: [u8; 8] = [0, 1, 8, 0, 6, 4, 0, 1];
 /// Operation "reply", at offset 6 of the ARP message.
 const ARP_REPLY: [u8; 2] = [0, 2];
 
-/// Next header ICMPv6.
-const ICMPV6: u8 = 58;
 /// Bytes of a solicitation or advertisement with one Ethernet option.
 const MESSAGE: usize = 32;
 /// Router no, solicited yes, override yes (RFC 4861 §4.4).

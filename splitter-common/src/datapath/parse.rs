@@ -49,7 +49,8 @@ pub enum Parsed {
     Arp,
     /// ICMPv6; no port is set.
     Icmpv6,
-    /// IP with something else in it, or a fragment; of the transport header nothing is set.
+    /// IP with something else in it, a fragment, or IPv6 with an IPv4-mapped address; of the transport header nothing is
+    /// set.
     Other,
     /// Neither IP nor ARP.
     NotIp,
@@ -123,11 +124,23 @@ fn ipv6<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
     headers.length = length as u16;
     headers.source = source;
     headers.destination = destination;
+    if is_mapped(&headers.source) || is_mapped(&headers.destination) {
+        return Parsed::Other;
+    }
     match ip[6] {
         TCP | UDP => ports(packet, headers),
         ICMPV6 => Parsed::Icmpv6,
         _ => Parsed::Other,
     }
+}
+
+/// Whether an IPv6 packet names an IPv4 address. None should on the wire (RFC 4942 §2.2), and in the keys of the tables
+/// it would be that IPv4 address: the packet would be taken for another family's.
+#[inline(always)]
+fn is_mapped(a: &Address) -> bool {
+    let high = u64::from_be_bytes([a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]]);
+    let middle = u32::from_be_bytes([a[8], a[9], a[10], a[11]]);
+    high == 0 && middle == 0xffff
 }
 
 #[inline(always)]

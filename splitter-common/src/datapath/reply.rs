@@ -83,20 +83,17 @@ pub trait Egress: Packet {
     ) -> Option<()>;
 }
 
-/// At TC egress: a reply of a backend on this host gets the VIP for its source. Only such a packet is counted; whatever
-/// else the host sends is not the data plane's.
+/// At TC egress: a reply of a backend on this host gets the VIP for its source. None: not a reply, untouched and not
+/// counted; whatever else the host sends is not the data plane's. One that could not be rewritten, or only in part, is
+/// dropped: it must not leave with another source, or a wrong checksum.
 #[inline(always)]
-pub fn leave<E: Egress, T: Tables>(packet: &mut E, tables: &T) {
+pub fn leave<E: Egress, T: Tables>(packet: &mut E, tables: &T) -> Option<Outcome> {
     let mut headers = Headers::default();
     if parse::parse(packet, &mut headers) != Parsed::Transport {
-        return;
+        return None;
     }
-    let Some(reply) = source_of(tables, &headers) else {
-        return;
-    };
-    if parse::transport(packet, &mut headers).is_none() {
-        return;
-    }
+    let reply = source_of(tables, &headers)?;
+    parse::transport(packet, &mut headers)?;
     let udp = headers.protocol != TCP;
     let (l3, l4) = (headers.l3, headers.l4);
     let checksum = l4 + if udp { UDP_CHECKSUM } else { TCP_CHECKSUM };
@@ -116,10 +113,12 @@ pub fn leave<E: Egress, T: Tables>(packet: &mut E, tables: &T) {
     let ports = (headers.source_port, reply.port);
     let replaced =
         replaced.and_then(|()| packet.replace_port(l4 + SOURCE_PORT, checksum, udp, ports));
-    tables.count(match replaced {
+    let outcome = Outcome::stop(match replaced {
         Some(()) => Counter::ReplyLocal,
         None => Counter::DropInternal,
     });
+    tables.count(outcome.counter);
+    Some(outcome)
 }
 
 /// What the source of a packet becomes, if it is a reply to a client.

@@ -62,6 +62,4 @@ pub const SYN: u8 = 0x02;
 /// TCP flag.
 pub const RST: u8 = 0x04;
 /// TCP flag.
-pub const PSH: u8 = 0x08;
-/// TCP flag.
 pub const ACK: u8 = 0x10;

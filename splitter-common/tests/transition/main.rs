@@ -163,6 +163,68 @@ fn quotas_hold_whatever_comes() {
     }
 }
 
+/// Records that began as learned, confirmed since, never take the last entry: a SYN finds room after any flood of
+/// ACKs, also of ACKs that come twice.
+#[test]
+fn acks_that_come_twice_leave_an_entry_for_a_syn() {
+    let memory = Memory::new(Track, 1, 2);
+    let view = View(&memory);
+    let send = |tag: u64, segment, sequence| {
+        let arrival = Arrival {
+            flow_hash: HASH ^ tag,
+            slot: 0,
+            segment,
+            sequence,
+        };
+        choose(&view, &service(), &arrival)
+    };
+    for tag in 1..100_u64 {
+        for _ in 0..3 {
+            assert_eq!(send(tag, Bare, tag as u32), Ok(1));
+        }
+    }
+    let words: [u64; 8] = std::array::from_fn(|word| memory.set[word].get());
+    let kinds: Vec<Kind> = flows::records(&words).map(|record| record.kind).collect();
+    assert_eq!(kinds, [Confirmed; 3]);
+    assert_eq!(send(0, Syn, 1_000), Ok(2), "a new flow");
+    assert_eq!(send(0, Bare, 1_001), Ok(2), "its handshake");
+    assert_eq!(memory.own()[0].kind, Confirmed);
+    // Its entry, when it is free again, is kept for a SYN again.
+    let entry = (0..4).find(|entry| {
+        let (a, b) = (memory.set[2 * entry].get(), memory.set[2 * entry + 1].get());
+        Record::unpack(a, b).is_some_and(|record| record.tag == flows::tag_of(HASH))
+    });
+    memory.set[2 * entry.expect("its record")].set(0);
+    assert_eq!(send(200, Bare, 5), Ok(1));
+    let words: [u64; 8] = std::array::from_fn(|word| memory.set[word].get());
+    assert_eq!(flows::records(&words).count(), 3);
+    assert!(memory.stamped()[0], "what is not learned is stamped");
+}
+
+/// The record of a flow whose backend died is learned anew in its own entry, unless the others are taken.
+#[test]
+fn a_flows_own_entry_may_be_the_last_one_only_where_another_is_free() {
+    let dead = record(Confirmed, DEAD, S);
+    let other = |tag| Record {
+        tag,
+        ..record(Confirmed, 4, S)
+    };
+    let memory = Memory::new(Track, 1, 2)
+        .with(dead)
+        .with(other(1))
+        .with(other(2));
+    assert_eq!(memory.send(Payload, 5), Ok(1));
+    assert_eq!(memory.own()[0].kind, Learned);
+    let memory = Memory::new(Track, 1, 2)
+        .with(dead)
+        .with(other(1))
+        .with(other(2))
+        .with(other(3));
+    assert_eq!(memory.send(Payload, 5), Ok(1));
+    assert_eq!(memory.own(), [dead]);
+    assert!(memory.stamped()[0]);
+}
+
 #[test]
 fn records_survive_packing() {
     for kind in [Pending, Learned, Confirmed] {

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use splitter::object;
 use splitter_common::abi::{Counter, Stamps, Verdict};
 use splitter_common::datapath::flow_table::{Record as Packed, tick};
-use splitter_common::datapath::{reply, steer};
+use splitter_common::datapath::reply::{self, Egress};
+use splitter_common::datapath::steer;
 use toml::{Table, Value};
 
 /// What the host's clock says in every case.
@@ -22,6 +23,8 @@ const XDP: [(u32, Verdict); 4] = [
     (3, Verdict::Transmit),
     (4, Verdict::Redirect),
 ];
+/// The verdicts of TC: "the next program decides", and a drop.
+const TC: [(u32, Verdict); 2] = [(u32::MAX, Verdict::Pass), (2, Verdict::Drop)];
 
 /// What became of a frame.
 #[derive(Debug)]
@@ -211,10 +214,7 @@ impl Prepared {
                     verdict => (verdict, Some(outcome.interface).filter(|index| *index != 0)),
                 }
             }
-            Hook::Egress => {
-                reply::leave(&mut packet, &memory);
-                (Verdict::Pass, None)
-            }
+            Hook::Egress => (leave(&mut packet, &memory), None),
         };
         Seen {
             verdict,
@@ -243,16 +243,14 @@ pub fn run_in_kernel(world: &World, frame: &[u8], hook: Hook, kernel: &mut Kerne
         Hook::Egress => kernel.run(object::EGRESS, frame)?,
     };
     let end = kernel::now();
-    let verdict = match hook {
-        Hook::Xdp => XDP
-            .iter()
-            .find_map(|(code, verdict)| (*code == returned).then_some(*verdict))
-            .with_context(|| format!("the program returned {returned}"))?,
-        Hook::Egress => {
-            ensure!(returned == u32::MAX, "the program returned {returned}");
-            Verdict::Pass
-        }
+    let verdicts = match hook {
+        Hook::Xdp => XDP.as_slice(),
+        Hook::Egress => TC.as_slice(),
     };
+    let verdict = verdicts
+        .iter()
+        .find_map(|(code, verdict)| (*code == returned).then_some(*verdict))
+        .with_context(|| format!("the program returned {returned}"))?;
     let mut counted = Vec::new();
     for ((counter, before), after) in Counter::ALL.iter().zip(before).zip(kernel.counters()?) {
         counted.extend(std::iter::repeat_n(*counter, (after - before) as usize));
@@ -266,6 +264,14 @@ pub fn run_in_kernel(world: &World, frame: &[u8], hook: Hook, kernel: &mut Kerne
         stamps: kernel.stamps(world.stamps.len())?,
         clock: (start, end),
     })
+}
+
+/// What a leaving packet's program tells the kernel, on the host.
+pub fn leave<E: Egress>(packet: &mut E, memory: &Memory) -> Verdict {
+    match reply::leave(packet, memory) {
+        Some(outcome) => outcome.counter.verdict(),
+        None => Verdict::Pass,
+    }
 }
 
 /// Runs an instance on the host.

@@ -12,6 +12,8 @@ use splitter_common::abi::Address;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Frame {
+    /// Family of the frame; absent: the service's.
+    pub family: Option<Family>,
     /// `tcp`, `udp`, `icmp`, `arp` or `solicitation`, their answers `arp_reply` and `advertisement`, or the number of
     /// another protocol; absent: the service's protocol.
     pub kind: Option<String>,
@@ -68,6 +70,7 @@ pub struct Frame {
 impl Default for Frame {
     fn default() -> Self {
         Self {
+            family: None,
             kind: None,
             source_mac: "gateway".into(),
             destination_mac: "own".into(),
@@ -122,6 +125,7 @@ impl Places {
 
 /// The bytes of a frame.
 pub fn craft(frame: &Frame, family: Family, protocol: Protocol) -> Result<Vec<u8>> {
+    let family = frame.family.unwrap_or(family);
     let kind = match (&frame.kind, protocol) {
         (Some(kind), _) => kind.as_str(),
         (None, Protocol::Tcp) => "tcp",

@@ -210,6 +210,8 @@ pub struct Bytes<'a> {
     interface: u32,
     /// Its bytes.
     pub bytes: Vec<u8>,
+    /// Offset at which a write fails, as in the kernel where memory is short.
+    pub refuses: Option<usize>,
 }
 
 impl<'a> Bytes<'a> {
@@ -219,6 +221,7 @@ impl<'a> Bytes<'a> {
             world,
             interface,
             bytes,
+            refuses: None,
         }
     }
 
@@ -244,6 +247,9 @@ impl Packet for Bytes<'_> {
     }
 
     fn write<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) -> Option<()> {
+        if self.refuses == Some(offset) {
+            return None;
+        }
         self.bytes
             .get_mut(offset..offset + N)?
             .copy_from_slice(&bytes);

@@ -92,6 +92,7 @@ pub fn world(random: &mut Random, now: u64) -> Result<World> {
         if random.once_in(12) {
             backend.interface = 0;
         }
+        backend.mtu = random.pick(&[1500, 1500, 200, 0]);
     }
     for _ in 0..random.below(40) {
         let bytes = crafted(random)?;
@@ -207,6 +208,9 @@ fn crafted(random: &mut Random) -> Result<Vec<u8>> {
     if random.once_in(30) {
         frame.more_fragments = true;
     }
+    if random.once_in(25) {
+        frame.destination_mac = random.pick(&["broadcast", "solicited", "other"]).into();
+    }
     frame.no_checksum = family == Family::V4 && random.once_in(5);
     match random.below(20) {
         // Replies, of all services; to the client, to one whose way is not known, to this host.
@@ -235,6 +239,23 @@ fn crafted(random: &mut Random) -> Result<Vec<u8>> {
         5 => frame.kind = Some("icmp".into()),
         6 => frame.kind = Some("132".into()),
         7 => frame.to = random.pick(&["quiet:80", "host:80", "vip:83"]).into(),
+        8 => {
+            // IPv6 that names the IPv4 addresses of VIP, client and backend.
+            frame.family = Some(Family::V6);
+            let vip = format!("::ffff:203.0.113.10:{}", 80 + random.below(3));
+            let backend = format!(
+                "::ffff:10.0.0.11:{}",
+                u64::from(BACKEND_PORT) + random.below(6)
+            );
+            let (from, to) = random.pick(&[
+                ("client:40000", vip.as_str()),
+                ("::ffff:198.51.100.7:40000", vip.as_str()),
+                ("::ffff:198.51.100.7:40000", "vip:80"),
+                (backend.as_str(), "client:40000"),
+                (backend.as_str(), "::ffff:198.51.100.7:40000"),
+            ]);
+            (frame.from, frame.to) = (from.into(), to.into());
+        }
         _ => {}
     }
     craft(&frame, family, protocol)

@@ -143,6 +143,8 @@ pub struct BackendChange {
     pub interface: Option<u32>,
     /// Port in `nat` mode.
     pub port: Option<u16>,
+    /// MTU of its interface.
+    pub mtu: Option<u16>,
 }
 
 /// A case in one family, with one protocol, in one mode.

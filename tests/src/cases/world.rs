@@ -210,6 +210,7 @@ fn apply(backend: &mut Backend, change: &BackendChange) {
     }
     backend.interface = change.interface.unwrap_or(backend.interface);
     backend.port = change.port.unwrap_or(backend.port);
+    backend.mtu = change.mtu.unwrap_or(backend.mtu);
 }
 
 /// Word and stamps of a slot; a stamp that is not given is one second after boot, long before `now`.

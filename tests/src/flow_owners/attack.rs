@@ -1,4 +1,5 @@
-//! Spoofers: floods of SYNs and ACKs from random 5-tuples, and blind shots at live ones.
+//! Spoofers: floods of SYNs, of ACKs that come once or twice, and of pairs from random 5-tuples; blind shots at live
+//! ones.
 
 use super::clients::KEYS;
 use super::world::{Event, MS, S, World, hash_of, slot_of};
@@ -8,11 +9,12 @@ use splitter_common::datapath::transition::{Rules, Segment};
 const SYNS: u8 = 0;
 const ACKS: u8 = 1;
 const BOTH: u8 = 2;
-const BLIND: u8 = 3;
+const TWICE: u8 = 3;
+const BLIND: u8 = 4;
 
 impl<R: Rules> World<R> {
     pub(super) fn attack(&self) {
-        let kind = self.random.pick(&[SYNS, ACKS, BOTH, BLIND, BLIND]);
+        let kind = self.random.pick(&[SYNS, ACKS, BOTH, TWICE, BLIND, BLIND]);
         for _ in 0..self.random.pick(&[60, 150, 400]) {
             self.after(self.random.below(15 * S), Event::Evil(kind));
         }
@@ -27,6 +29,10 @@ impl<R: Rules> World<R> {
                 _ = self.send(anyone, Segment::Syn, sequence);
             }
             ACKS => {
+                _ = self.send(anyone, Segment::Bare, sequence);
+            }
+            TWICE => {
+                _ = self.send(anyone, Segment::Bare, sequence);
                 _ = self.send(anyone, Segment::Bare, sequence);
             }
             BOTH => {

@@ -66,9 +66,9 @@ impl<R: Rules> World<R> {
     /// I2 and the quotas.
     fn check_records(&self) {
         let now = self.coarse_now();
-        for set in self.table.as_chunks::<8>().0 {
-            let (mut pending, mut learned) = (0, 0);
-            for [a, b] in set.as_chunks::<2>().0 {
+        for (index, set) in self.table.as_chunks::<8>().0.iter().enumerate() {
+            let (mut pending, mut learned, mut began_learned) = (0, 0, 0);
+            for (entry, [a, b]) in set.as_chunks::<2>().0.iter().enumerate() {
                 let Some(record) = Record::unpack(a.get(), b.get()) else {
                     continue;
                 };
@@ -77,6 +77,7 @@ impl<R: Rules> World<R> {
                 }
                 pending += u64::from(record.kind == Kind::Pending);
                 learned += u64::from(record.kind == Kind::Learned);
+                began_learned += u64::from(self.began_learned[4 * index + entry].get());
                 let number = record.backend - FIRST_BACKEND as u16;
                 let word = self.words[record.tag as usize % NS].get();
                 if word.state() == SlotState::Steady
@@ -86,7 +87,7 @@ impl<R: Rules> World<R> {
                     self.structural(Violation::StaleRecord);
                 }
             }
-            if pending > QUOTA || learned > QUOTA {
+            if pending > QUOTA || learned > QUOTA || began_learned > 3 {
                 self.structural(Violation::Quota);
             }
         }

@@ -6,7 +6,7 @@ use splitter_common::abi::{
     Address, Backend, Counter, Interface, Reply, ReplyKey, Service, ServiceKey, Settings, SlotWord,
     Stamp, Vip,
 };
-use splitter_common::datapath::flow_table::Record;
+use splitter_common::datapath::flow_table::{Kind, Record};
 use splitter_common::datapath::tables::{FlowCells, StampCells, Tables};
 use splitter_common::datapath::transition::Rules;
 
@@ -68,6 +68,7 @@ impl<R: Rules> FlowCells for SetPort<'_, R> {
         self.port.hook();
         let world = self.port.world;
         watch_eviction(world, self.set, word, value);
+        note_beginning(world, self.set, word, value);
         world.table[8 * self.set + word].set(value);
     }
 
@@ -95,6 +96,19 @@ fn watch_eviction<R: Rules>(world: &World<R>, set: usize, word: usize, value: u6
     let judged = word % 2 == 1 || value << 1 == 0;
     if judged && tag != Some(record.tag) && record.is_live(world.coarse_now()) {
         world.structural(Violation::Evicted);
+    }
+}
+
+/// Records become confirmed in place, so how one began is known from the kinds before.
+fn note_beginning<R: Rules>(world: &World<R>, set: usize, word: usize, value: u64) {
+    if word % 2 == 1 {
+        return;
+    }
+    let beginning = &world.began_learned[4 * set + word / 2];
+    match Record::unpack(value, 0).map(|record| record.kind) {
+        Some(Kind::Learned) => beginning.set(true),
+        Some(Kind::Pending) => beginning.set(false),
+        Some(Kind::Confirmed) | None => {}
     }
 }
 

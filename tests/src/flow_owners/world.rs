@@ -72,6 +72,8 @@ pub(super) struct World<R: Rules> {
     pub(super) versions: [Cell<u32>; NS],
     pub(super) stamps: [[Cell<u64>; 3]; NS],
     pub(super) table: Vec<Cell<u64>>,
+    /// Whether the record of an entry began as learned, confirmed since or not.
+    pub(super) began_learned: Vec<Cell<bool>>,
     pub(super) settings: Settings,
     pub(super) service: Service,
     /// What a dead backend's entry looks like, and a live one's.
@@ -109,6 +111,7 @@ impl<R: Rules> World<R> {
             versions: std::array::from_fn(|_| Cell::new(0)),
             stamps: std::array::from_fn(|_| std::array::from_fn(|_| Cell::new(0))),
             table: (0..8 * sets).map(|_| Cell::new(0)).collect(),
+            began_learned: (0..4 * sets).map(|_| Cell::new(false)).collect(),
             settings: Settings {
                 flow_set_mask: sets - 1,
                 ..Settings::default()
