@@ -30,7 +30,7 @@ use anyhow::{Context, Result};
 
 pub use addresses::{Addresses, FAMILIES, Family};
 pub use config::{Config, ServiceConfig, VersionConfig};
-pub use namespace::{Namespace, Process};
+pub use namespace::{Namespace, Process, die_with_this_thread};
 pub(crate) use splitter::sibling;
 pub use splitter::{CommandOutput, Splitter, splitter_binary};
 pub use test_run::{Outcome, Program};
