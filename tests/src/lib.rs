@@ -1,5 +1,6 @@
 //! What the suites run splitter in: a network of namespaces, servers, clients, and the demo that shows it all.
 
+mod alone;
 pub mod cases;
 pub mod clients;
 pub mod demo;
@@ -8,3 +9,5 @@ pub mod lab;
 pub mod servers;
 pub mod sizes;
 pub mod weights;
+
+pub use alone::alone;

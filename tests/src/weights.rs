@@ -3,6 +3,20 @@
 /// Seed of the sequences; `SPLITTER_SEED` sets another.
 const SEED: u64 = 0x5eed_0011;
 
+/// The seed in force.
+///
+/// # Panics
+///
+/// If `SPLITTER_SEED` is set to something that is not a number.
+pub fn seed() -> u64 {
+    match std::env::var("SPLITTER_SEED") {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("SPLITTER_SEED is {text:?}: expected a number")),
+        Err(_) => SEED,
+    }
+}
+
 /// An endless sequence of shares for green, in percent with two decimals; prints its seed for `suite`.
 ///
 /// Ramps, jumps, all, nothing and single basis points: each is a case of its own for slots in transition.
@@ -11,12 +25,7 @@ const SEED: u64 = 0x5eed_0011;
 ///
 /// If `SPLITTER_SEED` is set to something that is not a number.
 pub fn sequence(suite: &str) -> impl Iterator<Item = f64> {
-    let seed = match std::env::var("SPLITTER_SEED") {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("SPLITTER_SEED is {text:?}: expected a number")),
-        Err(_) => SEED,
-    };
+    let seed = seed();
     println!("{suite}: SPLITTER_SEED={seed}");
     let mut random = Random(seed);
     let mut last = 5_000_u64;

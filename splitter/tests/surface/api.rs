@@ -1,7 +1,7 @@
 //! The API itself, spoken by hand.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -10,6 +10,7 @@ use splitter::api::server::{BindError, Socket};
 use splitter::api::types::ErrorView;
 
 use super::fake::Fake;
+use super::process::PATIENCE;
 
 /// Sends a request; status and body of the answer.
 fn speak(fake: &Fake, method: &str, path: &str, body: &str) -> (u16, String) {
@@ -23,7 +24,11 @@ fn speak(fake: &Fake, method: &str, path: &str, body: &str) -> (u16, String) {
         .write_all(head.as_bytes())
         .and_then(|()| stream.write_all(body.as_bytes()));
     let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
+    let read = stream.read_to_end(&mut answer);
+    if let Err(error) = read {
+        let late = error.kind() == ErrorKind::WouldBlock;
+        assert!(!late, "{method} {path}: no answer in {PATIENCE:?}");
+    }
     let answer = String::from_utf8(answer).expect("text");
     let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
     let status = head.split(' ').nth(1).expect("a status");

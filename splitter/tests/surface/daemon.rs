@@ -1,11 +1,15 @@
-//! `splitter run` itself, in a network namespace of its own.
+//! `splitter run` itself, in a network namespace and with a BPF file system of its own.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use splitter::api::types::{ServiceView, StatsView};
@@ -16,18 +20,22 @@ use super::process::{Ran, command, eventually, finish};
 /// A configuration and what belongs to it; the pins go with it.
 struct Host {
     folder: TempDir,
+    bpf: PathBuf,
     pins: PathBuf,
 }
 
 impl Host {
-    /// Moves this thread, and what it starts, into a network namespace of its own.
+    /// Moves this thread, and what it starts, into namespaces of its own, with a BPF file system that only it sees.
     fn new() -> Self {
-        unshare(CloneFlags::CLONE_NEWNET).expect("tests run as root");
+        unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).expect("tests run as root");
+        let none: Option<&str> = None;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+            .expect("private mounts");
         let folder = TempDir::new().expect("a folder");
-        let pins = PathBuf::from(format!(
-            "/sys/fs/bpf/splitter-surface-{}",
-            std::process::id()
-        ));
+        let bpf = folder.path().join("bpf");
+        fs::create_dir(&bpf).expect("a folder");
+        mount(Some("bpf"), &bpf, Some("bpf"), MsFlags::empty(), none).expect("a BPF file system");
+        let pins = bpf.join("splitter");
         let text = format!(
             r#"
 [daemon]
@@ -60,7 +68,7 @@ backends = [{{ address = "192.0.2.12", port = 8002 }}]
             pins.display(),
         );
         fs::write(folder.path().join("splitter.toml"), text).expect("the file");
-        Self { folder, pins }
+        Self { folder, bpf, pins }
     }
 
     fn config(&self) -> PathBuf {
@@ -81,17 +89,17 @@ backends = [{{ address = "192.0.2.12", port = 8002 }}]
         let notify = UnixDatagram::bind(&path).expect("a socket");
         notify.set_nonblocking(true).expect("a socket");
         let stderr = fs::File::create(self.folder.path().join("log")).expect("a log");
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--"])
-            .arg(env!("CARGO_BIN_EXE_splitter"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_splitter"));
+        command
             .arg("run")
             .arg("--config")
             .arg(self.config())
             .env("NOTIFY_SOCKET", &path)
             .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .expect("setpriv of util-linux");
+            .stderr(stderr);
+        // SAFETY: it only makes a system call, which is all that may be done between fork and exec.
+        unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
+        let child = command.spawn().expect("the binary runs");
         let mut daemon = Daemon { child, notify };
         let told = daemon.told();
         assert_eq!(told, "READY=1", "{}", self.log());
@@ -107,9 +115,12 @@ impl Drop for Host {
     fn drop(&mut self) {
         // Nothing is left to remove if the test went well.
         self.ask("detach");
+        // Lazily, since descriptors may still be open; the mount is in this thread's namespace alone.
+        let _ = umount2(&self.bpf, MntFlags::MNT_DETACH);
     }
 }
 
+/// A daemon that runs; killed when dropped.
 struct Daemon {
     child: Child,
     notify: UnixDatagram,
@@ -137,11 +148,25 @@ impl Daemon {
         kill(pid, signal).expect("it runs");
     }
 
-    fn end(mut self) -> std::process::Output {
+    /// Waits for its end; its status and what it printed.
+    fn end(mut self) -> (ExitStatus, String) {
+        let mut ended = None;
         eventually("the daemon ends", || {
-            self.child.try_wait().unwrap().is_some()
+            ended = self.child.try_wait().expect("a child");
+            ended.is_some()
         });
-        self.child.wait_with_output().expect("it ended")
+        let mut printed = String::new();
+        let mut stdout = self.child.stdout.take().expect("it was piped");
+        stdout.read_to_string(&mut printed).expect("text");
+        (ended.expect("it ended"), printed)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -183,20 +208,16 @@ fn the_daemon_says_when_it_is_ready_ends_on_sigterm_and_starts_where_it_was() {
 
     daemon.signal(Signal::SIGTERM);
     assert_eq!(daemon.told(), "STOPPING=1");
-    let output = daemon.end();
-    assert_eq!(output.status.code(), Some(0), "{}", host.log());
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
-        "",
-        "nothing but the log"
-    );
+    let (status, printed) = daemon.end();
+    assert_eq!(status.code(), Some(0), "{}", host.log());
+    assert_eq!(printed, "", "nothing but the log");
     assert_eq!(host.ask("stats").code, Some(3), "nobody is there");
     assert!(!host.folder.path().join("run/splitter.sock").exists());
 
     // Killed, it leaves its socket behind; the next one takes it over.
     let daemon = host.start();
     daemon.signal(Signal::SIGKILL);
-    assert_eq!(daemon.end().status.code(), None);
+    assert_eq!(daemon.end().0.code(), None);
     assert!(host.folder.path().join("run/splitter.sock").exists());
     assert_eq!(host.ask("stats").code, Some(3), "nobody is there");
 
@@ -206,7 +227,7 @@ fn the_daemon_says_when_it_is_ready_ends_on_sigterm_and_starts_where_it_was() {
     let shares: Vec<f64> = view.versions.iter().map(|v| v.set_percent).collect();
     assert_eq!(shares, [75.0, 25.0], "weights set by hand stay");
     daemon.signal(Signal::SIGINT);
-    assert_eq!(daemon.end().status.code(), Some(0), "{}", host.log());
+    assert_eq!(daemon.end().0.code(), Some(0), "{}", host.log());
 
     let dry = host.ask("detach --dry-run").ok();
     assert!(dry.contains("would remove link xdp-lo"), "{dry}");

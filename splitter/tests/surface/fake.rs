@@ -11,6 +11,7 @@ use splitter::api::{Request, RequestError};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 
+use super::process::PATIENCE;
 use super::views;
 
 /// A change that the daemon was asked for.
@@ -57,7 +58,7 @@ impl Fake {
                 tokio::join!(server, answer(queue, &asked));
             });
         }));
-        is_bound.recv().expect("the daemon starts");
+        is_bound.recv_timeout(PATIENCE).expect("the daemon starts");
     }
 
     /// Stops it.
@@ -78,9 +79,12 @@ impl Fake {
         self.folder.path()
     }
 
-    /// A connection to it.
+    /// A connection to it, on which no read or write waits for ever.
     pub(super) fn connect(&self) -> UnixStream {
-        UnixStream::connect(self.socket()).expect("the daemon listens")
+        let stream = UnixStream::connect(self.socket()).expect("the daemon listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
+        stream
     }
 
     /// The changes it was asked for so far.

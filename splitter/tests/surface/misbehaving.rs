@@ -6,15 +6,21 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use super::process::{Ran, run_at};
+use super::process::{PATIENCE, Ran, eventually, run_at};
 
 /// Asks for the counters where the other side does this with the connection.
 fn ask(with: fn(UnixStream)) -> (Ran, PathBuf) {
     let folder = TempDir::new().expect("a folder");
     let socket = folder.path().join("s");
     let listener = UnixListener::bind(&socket).expect("a socket");
-    let other = std::thread::spawn(move || with(listener.accept().expect("a client").0));
+    let other = std::thread::spawn(move || {
+        let stream = listener.accept().expect("a client").0;
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        with(stream);
+    });
     let ran = run_at(&socket, &["stats"]);
+    // It waits for ever if the command never came.
+    eventually("the other side ends", || other.is_finished());
     other.join().expect("the other side ends well");
     (ran, socket)
 }

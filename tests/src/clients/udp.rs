@@ -12,7 +12,7 @@ use super::lock;
 use super::report::{Report, UdpTotals, print};
 
 /// How long an answer may take.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Sends on so many sockets, one datagram every `every` on each, until `stop` says so.
 pub async fn run(

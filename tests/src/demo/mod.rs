@@ -19,7 +19,7 @@ use stage::{Act, Change, Stage};
 #[derive(Clone, Copy, Debug, Parser)]
 #[command(name = "demo")]
 pub struct Options {
-    /// About 15 seconds instead of a minute
+    /// About 20 seconds instead of a minute
     #[arg(long)]
     pub fast: bool,
     /// How splitter forwards to the backends
@@ -46,7 +46,7 @@ pub(crate) struct Pace {
     pub(crate) prepare: Duration,
     /// `drain.idle` of the service.
     pub(crate) idle: Duration,
-    /// For how long a share is measured.
+    /// For how long a share is measured, at least.
     pub(crate) window: Duration,
     /// Between the moment when new flows follow and the first measured one: reports and clocks are not exact.
     pub(crate) margin: Duration,
@@ -62,20 +62,21 @@ impl Pace {
         if fast {
             Self {
                 prepare: ms(500),
-                idle: ms(1000),
+                // Longer than a process may be stalled while its connection is held.
+                idle: ms(4000),
                 window: ms(1300),
                 margin: ms(300),
                 dead: ms(500),
-                settle: ms(20_000),
+                settle: ms(60_000),
             }
         } else {
             Self {
                 prepare: ms(2000),
-                idle: ms(3000),
+                idle: ms(4000),
                 window: ms(6500),
                 margin: ms(500),
                 dead: ms(2000),
-                settle: ms(40_000),
+                settle: ms(60_000),
             }
         }
     }

@@ -5,12 +5,15 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::{BACKENDS, Family, Lab, Topology};
+use crate::weights;
 
 /// A configuration file in the making.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Interfaces that get the program.
     pub interfaces: Vec<String>,
+    /// `seed`: the same placement and flow hash in each run.
+    pub seed: u128,
     /// Lines added to `[daemon]`.
     pub daemon_extra: String,
     /// The services.
@@ -54,6 +57,8 @@ impl Config {
     pub fn web(lab: &Lab, family: Family) -> Self {
         Self {
             interfaces: lab.interfaces().iter().map(|&i| i.to_owned()).collect(),
+            // Zero is refused.
+            seed: u128::from(weights::seed()) + 1,
             daemon_extra: String::new(),
             services: vec![ServiceConfig::new(lab, family, "web", "tcp")],
         }
@@ -81,11 +86,12 @@ impl Config {
     pub fn to_toml(&self, folder: &Path, bpffs: &Path) -> String {
         let interfaces: Vec<String> = self.interfaces.iter().map(|i| format!("{i:?}")).collect();
         let mut text = format!(
-            "[daemon]\ninterfaces = [{}]\nsocket     = {:?}\nstate_dir  = {:?}\nbpffs      = {:?}\n{}",
+            "[daemon]\ninterfaces = [{}]\nsocket     = {:?}\nstate_dir  = {:?}\nbpffs      = {:?}\nseed       = \"{:032x}\"\n{}",
             interfaces.join(", "),
             folder.join("splitter.sock"),
             folder.join("state"),
             bpffs,
+            self.seed,
             self.daemon_extra,
         );
         for service in &self.services {

@@ -30,7 +30,7 @@ use anyhow::{Context, Result};
 
 pub use addresses::{Addresses, FAMILIES, Family};
 pub use config::{Config, ServiceConfig, VersionConfig};
-pub use namespace::{Namespace, Process};
+pub use namespace::{Namespace, Process, die_with_this_thread};
 pub(crate) use splitter::sibling;
 pub use splitter::{CommandOutput, Splitter, splitter_binary};
 pub use test_run::{Outcome, Program};
@@ -109,10 +109,17 @@ impl Lab {
         for node in std::iter::once(&client).chain(&backends) {
             programs.push(node.run(|| xdp_pass::attach("eth0"))?);
         }
-        let folder = tempfile::Builder::new()
-            .prefix("splitter-lab-")
-            .tempdir()
-            .context("a folder for the lab")?;
+        // In memory, where the host has such a place: the daemon waits until its state is on the disk, and on a busy disk
+        // that takes longer than what the tests are about.
+        let memory = Path::new("/dev/shm");
+        let mut builder = tempfile::Builder::new();
+        let builder = builder.prefix("splitter-lab-");
+        let folder = if memory.is_dir() {
+            builder.tempdir_in(memory)
+        } else {
+            builder.tempdir()
+        };
+        let folder = folder.context("a folder for the lab")?;
         Ok(Self {
             topology,
             client,

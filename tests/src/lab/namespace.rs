@@ -110,20 +110,30 @@ impl Namespace {
         let mount = self.mount.as_ref().map(AsRawFd::as_raw_fd);
         // SAFETY: `enter` only makes system calls, which is all that may be done between fork and exec.
         unsafe { command.pre_exec(move || enter(net, mount)) };
+        die_with_this_thread(command);
         command
             .spawn()
             .with_context(|| format!("could not start {command:?} on {}", self.name))
     }
 }
 
-/// In the child, before it executes: die with the parent, enter the namespaces.
+/// Lets the command's process die with the thread that starts it.
+pub fn die_with_this_thread(command: &mut Command) {
+    let ask = || {
+        // SAFETY: this form of `prctl` takes a number and touches no memory.
+        if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        Ok(())
+    };
+    // SAFETY: it only makes a system call, which is all that may be done between fork and exec.
+    unsafe { command.pre_exec(ask) };
+}
+
+/// In the child, before it executes: enter the namespaces.
 fn enter(net: RawFd, mount: Option<RawFd>) -> std::io::Result<()> {
     // SAFETY: the descriptors are inherited from the parent, which keeps them open while the child is made.
     let borrow = |fd| unsafe { BorrowedFd::borrow_raw(fd) };
-    // SAFETY: this form of `prctl` takes a number and touches no memory.
-    if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
-        return Err(std::io::Error::last_os_error());
-    }
     setns(borrow(net), CloneFlags::CLONE_NEWNET)?;
     if let Some(mount) = mount {
         setns(borrow(mount), CloneFlags::CLONE_NEWNS)?;
