@@ -3,13 +3,11 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::net::UnixDatagram;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use splitter::api::types::{ServiceView, StatsView};
@@ -89,17 +87,18 @@ backends = [{{ address = "192.0.2.12", port = 8002 }}]
         let notify = UnixDatagram::bind(&path).expect("a socket");
         notify.set_nonblocking(true).expect("a socket");
         let stderr = fs::File::create(self.folder.path().join("log")).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_splitter"));
-        command
+        // What tells a child to die with its parent is `unsafe` to call from here.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(env!("CARGO_BIN_EXE_splitter"))
             .arg("run")
             .arg("--config")
             .arg(self.config())
             .env("NOTIFY_SOCKET", &path)
             .stdout(Stdio::piped())
-            .stderr(stderr);
-        // SAFETY: it only makes a system call, which is all that may be done between fork and exec.
-        unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
-        let child = command.spawn().expect("the binary runs");
+            .stderr(stderr)
+            .spawn()
+            .expect("setpriv of util-linux");
         let mut daemon = Daemon { child, notify };
         let told = daemon.told();
         assert_eq!(told, "READY=1", "{}", self.log());
