@@ -83,7 +83,7 @@ struct Test {
 
 #[derive(Args)]
 struct Demo {
-    /// About 15 seconds instead of 60
+    /// About 20 seconds instead of 60
     #[arg(long)]
     fast: bool,
     /// How packets get to the backends
