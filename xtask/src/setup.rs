@@ -113,6 +113,9 @@ fn refusal(missing: &[&Need]) -> String {
                 for line in shown(lines) {
                     text += &format!("  {line}\n");
                 }
+                if lines == &[needs::apt_update()] {
+                    text += "  # then this command again: new package lists tell what to install\n";
+                }
             }
             State::Missing(why, Remedy::ByHand(what)) => {
                 text += &format!("  # {}: {why}; {what}\n", need.name);
@@ -140,10 +143,12 @@ mod tests {
                 Remedy::Commands(vec![Line::new(["a", "b"]), Line::new(["c"])]),
             ),
             missing("two", Remedy::ByHand("do it".into())),
+            missing("three", Remedy::Commands(vec![needs::apt_update()])),
         ];
         assert_eq!(
             refusal(&needs.iter().collect::<Vec<_>>()),
-            "something is missing and --no-install was given; type:\n  a b\n  c\n  # two: why; do it"
+            "something is missing and --no-install was given; type:\n  a b\n  c\n  # two: why; do it\n  \
+             apt-get update -o Acquire::Retries=3\n  # then this command again: new package lists tell what to install"
         );
     }
 
