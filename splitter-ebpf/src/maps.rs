@@ -17,7 +17,7 @@ use splitter_common::abi::{
     Address, Backend, Counter, FlowSet, Interface, Reply, ReplyKey, Service, ServiceKey, Settings,
     SlotWord, Stamp, Stamps, Traffic, Vip,
 };
-use splitter_common::datapath::tables::{FlowCells, StampCells, Tables};
+use splitter_common::datapath::tables::{FlowCells, SlotTables, StampCells, Tables};
 
 const MAPPED: usize = BPF_F_MMAPABLE as usize;
 
@@ -130,7 +130,7 @@ impl FlowCells for Set {
     }
 }
 
-impl Tables for Maps {
+impl SlotTables for Maps {
     type Stamps = StampRow;
     type FlowSet = Set;
 
@@ -143,23 +143,6 @@ impl Tables for Maps {
     #[inline(always)]
     fn settings(&self) -> Option<&Settings> {
         SETTINGS.get(0)
-    }
-
-    #[inline(always)]
-    fn vip(&self, address: &Address) -> Option<Vip> {
-        // SAFETY: copied at once; the daemon removes an entry long before its memory gets another key.
-        unsafe { VIPS.get(address) }.copied()
-    }
-
-    #[inline(always)]
-    fn service_index(&self, key: &ServiceKey) -> Option<u32> {
-        // SAFETY: as for `vip`.
-        unsafe { SERVICE_KEYS.get(key) }.copied()
-    }
-
-    #[inline(always)]
-    fn service(&self, index: u32) -> Option<&Service> {
-        SERVICES.get(index)
     }
 
     #[inline(always)]
@@ -182,6 +165,25 @@ impl Tables for Maps {
     #[inline(always)]
     fn backend(&self, index: u32) -> Option<&Backend> {
         BACKENDS.get(index)
+    }
+}
+
+impl Tables for Maps {
+    #[inline(always)]
+    fn vip(&self, address: &Address) -> Option<Vip> {
+        // SAFETY: copied at once; the daemon removes an entry long before its memory gets another key.
+        unsafe { VIPS.get(address) }.copied()
+    }
+
+    #[inline(always)]
+    fn service_index(&self, key: &ServiceKey) -> Option<u32> {
+        // SAFETY: as for `vip`.
+        unsafe { SERVICE_KEYS.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn service(&self, index: u32) -> Option<&Service> {
+        SERVICES.get(index)
     }
 
     #[inline(always)]

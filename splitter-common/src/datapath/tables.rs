@@ -35,23 +35,16 @@ pub struct NextHop {
     pub source_mac: [u8; 6],
 }
 
-/// The tables.
-pub trait Tables {
+/// The tables that a slot in transition is decided by.
+pub trait SlotTables {
     /// Handle of a slot's stamps.
     type Stamps: StampCells;
     /// Handle of a flow set.
     type FlowSet: FlowCells;
-
     /// Coarse monotonic clock, nanoseconds.
     fn now(&self) -> u64;
     /// Host-wide values.
     fn settings(&self) -> Option<&Settings>;
-    /// What is known of a VIP.
-    fn vip(&self, address: &Address) -> Option<Vip>;
-    /// Index of the service that a key names.
-    fn service_index(&self, key: &ServiceKey) -> Option<u32>;
-    /// A service by its index.
-    fn service(&self, index: u32) -> Option<&Service>;
     /// A slot's word, by its index in `SLOTS`: one load.
     fn slot(&self, index: u32) -> Option<SlotWord>;
     /// A slot's stamps, by the same index.
@@ -60,6 +53,16 @@ pub trait Tables {
     fn flow_set(&self, index: u32) -> Option<Self::FlowSet>;
     /// A backend by its index in `BACKENDS`.
     fn backend(&self, index: u32) -> Option<&Backend>;
+}
+
+/// All tables of the packet path.
+pub trait Tables: SlotTables {
+    /// What is known of a VIP.
+    fn vip(&self, address: &Address) -> Option<Vip>;
+    /// Index of the service that a key names.
+    fn service_index(&self, key: &ServiceKey) -> Option<u32>;
+    /// A service by its index.
+    fn service(&self, index: u32) -> Option<&Service>;
     /// What the source of a reply becomes.
     fn reply(&self, key: &ReplyKey) -> Option<&Reply>;
     /// Whether this host owns an address itself.

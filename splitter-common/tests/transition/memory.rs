@@ -1,11 +1,8 @@
 //! One slot, one flow set.
 
-use splitter_common::abi::{
-    Address, Backend, Counter, Interface, Reply, ReplyKey, Service, ServiceKey, Settings,
-    SlotState, SlotWord, Stamp, Vip,
-};
+use splitter_common::abi::{Backend, Counter, Service, Settings, SlotState, SlotWord, Stamp};
 use splitter_common::datapath::flow_table::{self as flows, Kind, Record, tick};
-use splitter_common::datapath::tables::{FlowCells, StampCells, Tables};
+use splitter_common::datapath::tables::{FlowCells, SlotTables, StampCells};
 use splitter_common::datapath::transition::{Arrival, Segment, choose};
 use std::cell::Cell;
 
@@ -53,7 +50,7 @@ impl FlowCells for Set<'_> {
     }
 }
 
-impl<'m> Tables for View<'m> {
+impl<'m> SlotTables for View<'m> {
     type Stamps = StampRow<'m>;
     type FlowSet = Set<'m>;
     fn now(&self) -> u64 {
@@ -74,30 +71,6 @@ impl<'m> Tables for View<'m> {
     fn backend(&self, index: u32) -> Option<&Backend> {
         Some(&self.0.backends[usize::from(index != FIRST + u32::from(DEAD))])
     }
-    fn vip(&self, _: &Address) -> Option<Vip> {
-        None
-    }
-    fn service_index(&self, _: &ServiceKey) -> Option<u32> {
-        None
-    }
-    fn service(&self, _: u32) -> Option<&Service> {
-        None
-    }
-    fn reply(&self, _: &ReplyKey) -> Option<&Reply> {
-        None
-    }
-    fn owns(&self, _: &Address) -> bool {
-        false
-    }
-    fn interface(&self, _: u32) -> Option<&Interface> {
-        None
-    }
-    fn handshake(&self, _: u32) -> u64 {
-        0
-    }
-    fn set_handshake(&self, _: u32, _: u64) {}
-    fn count(&self, _: Counter) {}
-    fn count_traffic(&self, _: u32, _: u64, _: bool, _: bool) {}
 }
 
 pub(crate) fn service() -> Service {

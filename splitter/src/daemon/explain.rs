@@ -2,13 +2,10 @@
 
 use std::net::IpAddr;
 
-use splitter_common::abi::{
-    Address, Backend, Counter, Interface, Reply, ReplyKey, Service as Row, ServiceKey, Settings,
-    SlotState, SlotWord, Stamp, Stamps, Vip,
-};
+use splitter_common::abi::{Backend, Service as Row, Settings, SlotState, SlotWord, Stamp, Stamps};
 use splitter_common::datapath::flow_table::{Kind, Record, tick, ticks_to_ns};
 use splitter_common::datapath::parse::Headers;
-use splitter_common::datapath::tables::{FlowCells, StampCells, Tables};
+use splitter_common::datapath::tables::{FlowCells, SlotTables, StampCells};
 use splitter_common::datapath::transition::{Peek, peek};
 use splitter_common::hash;
 
@@ -28,7 +25,6 @@ struct ReadOnly<'a, D> {
     dataplane: &'a D,
     settings: Settings,
     row: Row,
-    index: u32,
     backends: Vec<Backend>,
     now_ns: u64,
 }
@@ -65,7 +61,7 @@ impl<D: Dataplane> FlowCells for SetView<'_, D> {
     }
 }
 
-impl<'a, D: Dataplane> Tables for ReadOnly<'a, D> {
+impl<'a, D: Dataplane> SlotTables for ReadOnly<'a, D> {
     type Stamps = StampCopy;
     type FlowSet = SetView<'a, D>;
 
@@ -75,18 +71,6 @@ impl<'a, D: Dataplane> Tables for ReadOnly<'a, D> {
 
     fn settings(&self) -> Option<&Settings> {
         Some(&self.settings)
-    }
-
-    fn vip(&self, _: &Address) -> Option<Vip> {
-        None
-    }
-
-    fn service_index(&self, _: &ServiceKey) -> Option<u32> {
-        Some(self.index)
-    }
-
-    fn service(&self, index: u32) -> Option<&Row> {
-        (index == self.index).then_some(&self.row)
     }
 
     fn slot(&self, index: u32) -> Option<SlotWord> {
@@ -108,28 +92,6 @@ impl<'a, D: Dataplane> Tables for ReadOnly<'a, D> {
         let local = index.checked_sub(self.row.first_backend)?;
         self.backends.get(local as usize)
     }
-
-    fn reply(&self, _: &ReplyKey) -> Option<&Reply> {
-        None
-    }
-
-    fn owns(&self, _: &Address) -> bool {
-        false
-    }
-
-    fn interface(&self, _: u32) -> Option<&Interface> {
-        None
-    }
-
-    fn handshake(&self, _: u32) -> u64 {
-        0
-    }
-
-    fn set_handshake(&self, _: u32, _: u64) {}
-
-    fn count(&self, _: Counter) {}
-
-    fn count_traffic(&self, _: u32, _: u64, _: bool, _: bool) {}
 }
 
 impl<D: Dataplane> Core<D> {
@@ -176,7 +138,6 @@ impl<D: Dataplane> Core<D> {
             dataplane: &self.dataplane,
             settings,
             row: live.row,
-            index: live.index,
             backends,
             now_ns: now.ns,
         };

@@ -7,7 +7,7 @@ use splitter_common::abi::{
 };
 use splitter_common::datapath::packet::Packet;
 use splitter_common::datapath::reply::Egress;
-use splitter_common::datapath::tables::{FlowCells, NextHop, StampCells, Tables};
+use splitter_common::datapath::tables::{FlowCells, NextHop, SlotTables, StampCells, Tables};
 use splitter_common::wire::checksum::Change;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -133,7 +133,7 @@ fn find<'a, K: PartialEq, V>(entries: &'a [(K, V)], key: &K) -> Option<&'a V> {
         .find_map(|(known, value)| (known == key).then_some(value))
 }
 
-impl Tables for Memory<'_> {
+impl SlotTables for Memory<'_> {
     type Stamps = Row;
     type FlowSet = Set;
 
@@ -143,18 +143,6 @@ impl Tables for Memory<'_> {
 
     fn settings(&self) -> Option<&Settings> {
         Some(&self.world.settings)
-    }
-
-    fn vip(&self, address: &Address) -> Option<Vip> {
-        find(&self.world.vips, address).copied()
-    }
-
-    fn service_index(&self, key: &ServiceKey) -> Option<u32> {
-        find(&self.world.keys, key).copied()
-    }
-
-    fn service(&self, index: u32) -> Option<&Service> {
-        self.world.services.get(index as usize)
     }
 
     fn slot(&self, index: u32) -> Option<SlotWord> {
@@ -171,6 +159,20 @@ impl Tables for Memory<'_> {
 
     fn backend(&self, index: u32) -> Option<&Backend> {
         self.world.backends.get(index as usize)
+    }
+}
+
+impl Tables for Memory<'_> {
+    fn vip(&self, address: &Address) -> Option<Vip> {
+        find(&self.world.vips, address).copied()
+    }
+
+    fn service_index(&self, key: &ServiceKey) -> Option<u32> {
+        find(&self.world.keys, key).copied()
+    }
+
+    fn service(&self, index: u32) -> Option<&Service> {
+        self.world.services.get(index as usize)
     }
 
     fn reply(&self, key: &ReplyKey) -> Option<&Reply> {

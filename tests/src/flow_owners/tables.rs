@@ -2,12 +2,9 @@
 
 use super::report::Violation;
 use super::world::{FIRST_BACKEND, NB, NS, World};
-use splitter_common::abi::{
-    Address, Backend, Counter, Interface, Reply, ReplyKey, Service, ServiceKey, Settings, SlotWord,
-    Stamp, Vip,
-};
+use splitter_common::abi::{Backend, Settings, SlotWord, Stamp};
 use splitter_common::datapath::flow_table::{Kind, Record};
-use splitter_common::datapath::tables::{FlowCells, StampCells, Tables};
+use splitter_common::datapath::tables::{FlowCells, SlotTables, StampCells};
 use splitter_common::datapath::transition::Rules;
 
 /// The tables as a packet sees them.
@@ -112,7 +109,7 @@ fn note_beginning<R: Rules>(world: &World<R>, set: usize, word: usize, value: u6
     }
 }
 
-impl<'w, R: Rules> Tables for Port<'w, R> {
+impl<'w, R: Rules> SlotTables for Port<'w, R> {
     type Stamps = StampPort<'w, R>;
     type FlowSet = SetPort<'w, R>;
 
@@ -158,30 +155,4 @@ impl<'w, R: Rules> Tables for Port<'w, R> {
         let alive = self.world.alive[number].get();
         Some(&self.world.backends[usize::from(alive)])
     }
-
-    // What `choose` never asks for.
-    fn vip(&self, _: &Address) -> Option<Vip> {
-        None
-    }
-    fn service_index(&self, _: &ServiceKey) -> Option<u32> {
-        None
-    }
-    fn service(&self, _: u32) -> Option<&Service> {
-        None
-    }
-    fn reply(&self, _: &ReplyKey) -> Option<&Reply> {
-        None
-    }
-    fn owns(&self, _: &Address) -> bool {
-        false
-    }
-    fn interface(&self, _: u32) -> Option<&Interface> {
-        None
-    }
-    fn handshake(&self, _: u32) -> u64 {
-        0
-    }
-    fn set_handshake(&self, _: u32, _: u64) {}
-    fn count(&self, _: Counter) {}
-    fn count_traffic(&self, _: u32, _: u64, _: bool, _: bool) {}
 }

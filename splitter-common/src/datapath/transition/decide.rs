@@ -7,7 +7,7 @@ use crate::datapath::choice::{Choice, Owner};
 use crate::datapath::flow_table::{
     Found, Kind, Scan, tag_of, tick, time_word, with_state, words_of,
 };
-use crate::datapath::tables::{StampCells, Tables};
+use crate::datapath::tables::{SlotTables, StampCells};
 
 /// A packet in a slot that is not at rest.
 #[derive(Clone, Copy)]
@@ -64,7 +64,7 @@ impl Decision {
 
 /// Decides for a packet whose slot is not at rest; `scan` is what its flow set holds.
 #[inline(always)]
-pub(super) fn decide<R: Rules, T: Tables>(
+pub(super) fn decide<R: Rules, T: SlotTables>(
     tables: &T,
     stamps: &T::Stamps,
     scan: &Scan,
@@ -104,7 +104,7 @@ fn confirmed_counts<R: Rules>(record: &Found, question: &Question) -> bool {
 
 /// Number, local to the service, of the record's backend, if that is the service's and alive.
 #[inline(always)]
-fn backend_of<R: Rules, T: Tables>(tables: &T, service: &Service, record: &Found) -> Owner {
+fn backend_of<R: Rules, T: SlotTables>(tables: &T, service: &Service, record: &Found) -> Owner {
     let index = u32::from(record.backend());
     let number = index.wrapping_sub(service.first_backend);
     if number >= service.backend_count || number > u32::from(u16::MAX) {

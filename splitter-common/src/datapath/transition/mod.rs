@@ -14,7 +14,7 @@ pub use rules::{Rules, Sound};
 
 use super::choice::Choice;
 use super::flow_table::{self as flows, Scan};
-use super::tables::{FlowCells, StampCells, Tables};
+use super::tables::{FlowCells, SlotTables, StampCells};
 use crate::abi::{Counter, Service, SlotState, SlotWord, Stamp};
 use decide::{Decision, Question, decide};
 
@@ -50,13 +50,17 @@ pub struct Arrival {
 ///
 /// Slots of UDP services are always at rest, so their packets come back from the first branch.
 #[inline(always)]
-pub fn choose<T: Tables>(tables: &T, service: &Service, arrival: &Arrival) -> Result<u16, Counter> {
+pub fn choose<T: SlotTables>(
+    tables: &T,
+    service: &Service,
+    arrival: &Arrival,
+) -> Result<u16, Counter> {
     choose_by::<Sound, T>(tables, service, arrival)
 }
 
 /// [`choose`] under other rules than the sound ones: for the model of flows and owners.
 #[inline(always)]
-pub fn choose_by<R: Rules, T: Tables>(
+pub fn choose_by<R: Rules, T: SlotTables>(
     tables: &T,
     service: &Service,
     arrival: &Arrival,
@@ -72,7 +76,7 @@ pub fn choose_by<R: Rules, T: Tables>(
 
 /// The slot is not at rest. A function of its own in the kernel too: its stack would not fit beside the caller's.
 #[inline(never)]
-fn choose_moving<R: Rules, T: Tables>(
+fn choose_moving<R: Rules, T: SlotTables>(
     tables: &T,
     service: &Service,
     arrival: &Arrival,

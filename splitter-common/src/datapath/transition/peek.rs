@@ -4,7 +4,7 @@ use super::decide::{Decision, Question, decide};
 use super::{Arrival, Segment, Sound};
 use crate::abi::{Counter, Service, SlotState, SlotWord};
 use crate::datapath::flow_table::{self as flows, Kind, Record, Scan};
-use crate::datapath::tables::Tables;
+use crate::datapath::tables::SlotTables;
 
 /// Answer of [`peek`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Peek {
 
 /// Asks what would become of packets of a flow now. Fails with [`Counter::DropBusy`] where its set is written to
 /// all the time, and with [`Counter::DropInternal`] where a table lacks an entry.
-pub fn peek<T: Tables>(
+pub fn peek<T: SlotTables>(
     tables: &T,
     service: &Service,
     flow_hash: u64,
