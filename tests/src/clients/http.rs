@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// A SYN that a transition drops is sent again after 1, 3, 7 seconds; longer than that is a fault.
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
@@ -17,9 +17,19 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Opens it.
+    /// Opens it, from a port that the kernel chooses.
     pub(super) async fn open(to: SocketAddr) -> Result<Self> {
         let stream = within("connecting", TcpStream::connect(to)).await??;
+        Self::over(stream)
+    }
+
+    /// Opens it from a socket that is bound already.
+    pub(super) async fn open_from(socket: TcpSocket, to: SocketAddr) -> Result<Self> {
+        let stream = within("connecting", socket.connect(to)).await??;
+        Self::over(stream)
+    }
+
+    fn over(stream: TcpStream) -> Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self {
             stream: BufReader::new(stream),

@@ -97,8 +97,8 @@ pub(super) fn assign(
     edge: &Namespace,
     backends: &[Namespace],
 ) -> Result<()> {
-    // Short requests use up ports; the default range has 28,000.
-    client.sysctl("net/ipv4/ip_local_port_range", "1024 65000")?;
+    // Short requests take ports above in turn, see `clients/requests.rs`.
+    client.sysctl("net/ipv4/ip_local_port_range", "1024 19999")?;
     if topology == Topology::NatElsewhere {
         edge.sysctl("net/ipv4/ip_forward", "1")?;
         edge.sysctl("net/ipv6/conf/all/forwarding", "1")?;
