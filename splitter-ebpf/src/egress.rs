@@ -95,6 +95,18 @@ impl Packet for Leaving {
         self.store(offset, &bytes)
     }
 
+    /// Not at TC egress.
+    #[inline(always)]
+    fn grow_front(&mut self, _: i32) -> Option<()> {
+        None
+    }
+
+    /// Not at TC egress.
+    #[inline(always)]
+    fn set_len(&mut self, _: usize) -> Option<()> {
+        None
+    }
+
     #[inline(always)]
     fn interface(&self) -> u32 {
         // SAFETY: the kernel's own context.

@@ -5,7 +5,10 @@ use core::mem::zeroed;
 
 use aya_ebpf::{
     bindings::{BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup},
-    helpers::{bpf_fib_lookup as fib_lookup, bpf_xdp_get_buff_len},
+    helpers::{
+        bpf_fib_lookup as fib_lookup, bpf_xdp_adjust_head, bpf_xdp_adjust_tail,
+        bpf_xdp_get_buff_len,
+    },
     programs::XdpContext,
 };
 use splitter_common::abi::{Address, mapped};
@@ -147,6 +150,29 @@ impl Packet for Frame {
         let bytes = Words(bytes);
         // SAFETY: `bytes` checked that N bytes follow, and N bytes are there to be read.
         unsafe { copy::<N>(bytes.0.as_ptr(), to) };
+        Some(())
+    }
+
+    #[inline(always)]
+    fn grow_front(&mut self, bytes: i32) -> Option<()> {
+        // SAFETY: the context is the kernel's; the helper checks the room. Pointers into the frame are made anew at every
+        // access, so none is used across it.
+        let result = unsafe { bpf_xdp_adjust_head(self.context.ctx, -bytes) };
+        if result != 0 {
+            return None;
+        }
+        self.len = self.len.wrapping_add_signed(bytes as isize);
+        Some(())
+    }
+
+    #[inline(always)]
+    fn set_len(&mut self, len: usize) -> Option<()> {
+        // SAFETY: as for `grow_front`.
+        let result = unsafe { bpf_xdp_adjust_tail(self.context.ctx, len as i32 - self.len as i32) };
+        if result != 0 {
+            return None;
+        }
+        self.len = len;
         Some(())
     }
 

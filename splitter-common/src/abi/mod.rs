@@ -16,7 +16,7 @@ pub use service::{Affinity, Interface, Mode, Service, ServiceKey, Settings, Vip}
 pub use slot::{SlotState, SlotWord, Stamp, Stamps};
 
 /// Version of the layouts below; part of the folder name in bpffs, so that a daemon never reads maps of another layout.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Names of the maps, as they stand in the object and in bpffs.
 pub mod maps {

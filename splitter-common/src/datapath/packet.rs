@@ -15,6 +15,12 @@ pub trait Packet {
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
     /// Writes `N` bytes at `offset`; none, and nothing is written, where the frame ends before.
     fn write<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) -> Option<()>;
+    /// Moves the beginning of the frame: `bytes` more before it (their content is undefined until written), or fewer where
+    /// negative. Offsets shift by as much. None, and nothing changes, where there is no room or not so much to take.
+    fn grow_front(&mut self, bytes: i32) -> Option<()>;
+    /// Cuts the frame's end off, or adds zeros, so that it has `len` bytes. None, and nothing changes, where that cannot
+    /// be.
+    fn set_len(&mut self, len: usize) -> Option<()>;
     /// Index of the interface it came in on.
     fn interface(&self) -> u32;
     /// Where the kernel's routing sends a packet of these addresses that came in here (`bpf_fib_lookup`); none where

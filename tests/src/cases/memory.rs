@@ -258,6 +258,30 @@ impl Packet for Bytes<'_> {
         Some(())
     }
 
+    fn grow_front(&mut self, bytes: i32) -> Option<()> {
+        if bytes >= 0 {
+            // What the kernel leaves there is whatever was there: never zeros to rely on.
+            let room = std::iter::repeat_n(0xa5, bytes as usize);
+            self.bytes.splice(..0, room);
+        } else {
+            let fewer = bytes.unsigned_abs() as usize;
+            // The kernel keeps an Ethernet header's worth.
+            if fewer + 14 > self.bytes.len() {
+                return None;
+            }
+            self.bytes.drain(..fewer);
+        }
+        Some(())
+    }
+
+    fn set_len(&mut self, len: usize) -> Option<()> {
+        if len < 14 {
+            return None;
+        }
+        self.bytes.resize(len, 0);
+        Some(())
+    }
+
     fn interface(&self) -> u32 {
         self.interface
     }
