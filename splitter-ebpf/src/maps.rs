@@ -49,6 +49,8 @@ static COUNTERS: PerCpuArray<u64, { Counter::ALL.len() }> = PerCpuArray::new();
 static TRAFFIC: PerCpuArray<Traffic, 64> = PerCpuArray::new();
 #[btf_map]
 static HANDSHAKES: Array<u64, 1024> = Array::new();
+#[btf_map]
+static ICMP_BUDGET: PerCpuArray<u64, 1> = PerCpuArray::new();
 
 /// All maps.
 pub(crate) struct Maps;
@@ -218,6 +220,23 @@ impl Tables for Maps {
         if let Some(cell) = HANDSHAKES.get_ptr_mut(cell) {
             // SAFETY: as for `handshake`.
             unsafe { ptr::write_volatile(cell, value) };
+        }
+    }
+
+    #[inline(always)]
+    fn icmp_budget(&self) -> u64 {
+        match ICMP_BUDGET.get_ptr(0) {
+            // SAFETY: as for `count`.
+            Some(budget) => unsafe { *budget },
+            None => 0,
+        }
+    }
+
+    #[inline(always)]
+    fn set_icmp_budget(&self, ns: u64) {
+        if let Some(budget) = ICMP_BUDGET.get_ptr_mut(0) {
+            // SAFETY: as for `count`.
+            unsafe { *budget = ns };
         }
     }
 

@@ -3,7 +3,7 @@
 //! with `SPLITTER_BLESS=1`.
 
 use splitter_common::abi::{
-    ABI_VERSION, Address, Backend, Counter, FlowSet, Interface, Reply, ReplyKey, Service,
+    ABI_VERSION, Address, Backend, Counter, FlowSet, Interface, Prefix, Reply, ReplyKey, Service,
     ServiceKey, Settings, SlotState, SlotWord, Stamps, Traffic, Vip, maps,
 };
 use splitter_tests::cases::kernel::Kernel;
@@ -28,9 +28,14 @@ fn layouts_are_the_blessed_ones() {
         Settings {
             hash_key,
             flow_set_mask,
-            handshake_mask
+            handshake_mask,
+            tunnel_v4,
+            tunnel_v6,
+            icmp_v4,
+            icmp_v6
         }
     );
+    layout!(out, Prefix { base, hosts });
     layout!(
         out,
         ServiceKey {
@@ -168,6 +173,7 @@ fn the_object_has_the_maps() {
         (maps::COUNTERS, 4, 8),
         (maps::TRAFFIC, 4, size_of::<Traffic>()),
         (maps::HANDSHAKES, 4, 8),
+        (maps::ICMP_BUDGET, 4, 8),
     ];
     expected.sort_unstable();
     let found = kernel.maps().expect("the maps");

@@ -14,8 +14,8 @@ use splitter::api::types::{SetWeights, StatsView};
 use splitter::daemon::{self, DaemonError, Options};
 use splitter::dataplane::{self, Dataplane as _, DataplaneError, Kernel, Sizes};
 use splitter::model::{
-    Affinity, Announce, Backend, Configuration, DaemonSettings, Mode, Protocol, Service, Version,
-    Weights, XdpMode,
+    Affinity, Announce, Backend, Configuration, DaemonSettings, Mode, PerFamily, Protocol, Service,
+    Version, Weights, XdpMode,
 };
 use splitter::net::{self, Hop, Netlink, News, View};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -87,6 +87,8 @@ impl Host {
                 max_slots: 4096,
                 flow_records: 4096,
                 seed: None,
+                tunnel_source: PerFamily::default(),
+                icmp_source: PerFamily::default(),
             },
             services: vec![Service {
                 name: "web".to_owned(),

@@ -121,11 +121,12 @@ fn each_counter_has_a_case() {
     let elsewhere = [
         Counter::ForwardDsr,
         Counter::ForwardNat,
+        Counter::ForwardIpip,
         Counter::DeliverLocal,
         Counter::DropBusy,
         Counter::DropInternal,
     ];
-    for way in ["Dsr", "Nat", "Local"] {
+    for way in ["Dsr", "Nat", "Local", "Ipip", "Cross"] {
         assert!(named.contains(way), "no case goes to a {way} backend");
     }
     for counter in Counter::ALL {

@@ -64,6 +64,8 @@ counters! {
     ForwardDsr = "forward_dsr", Transmit;
     /// Steered to a backend behind this host in `nat` mode.
     ForwardNat = "forward_nat", Transmit;
+    /// Steered to a backend in `ipip` mode, inside another packet.
+    ForwardIpip = "forward_ipip", Transmit;
     /// Steered to a backend on this host in `nat` mode, delivered through the stack.
     DeliverLocal = "deliver_local", Pass;
     /// Reply of a backend behind this host, its source put back to the VIP.
@@ -74,14 +76,20 @@ counters! {
     ReplyLocal = "reply_local", Pass;
     /// ARP request or neighbour solicitation for a VIP, answered.
     AnswerNeighbour = "answer_neighbour", Transmit;
+    /// Longer than the way to the backend can carry: its sender is told so (ICMP fragmentation needed, ICMPv6 packet too
+    /// big).
+    AnswerTooLong = "answer_too_long", Transmit;
     /// For a service, but its TCP or UDP header is cut off or impossible.
     DropMalformed = "drop_malformed", Drop;
     /// The service has no backend that could take the flow.
     DropNoBackend = "drop_no_backend", Drop;
     /// The next hop of the backend is not known (no neighbour entry yet).
     DropNextHop = "drop_next_hop", Drop;
-    /// Longer than the MTU of the other interface that leads to the backend, which cannot carry it.
+    /// Longer than the way to the backend can carry, and not to be answered: IPv4 that may be fragmented, which XDP cannot
+    /// do, or not from a single host.
     DropTooLong = "drop_too_long", Drop;
+    /// The same, where an answer was due but too many were sent just now.
+    DropRateLimited = "drop_rate_limited", Drop;
     /// Time to live or hop limit used up on the way to the backend or to the client.
     DropTtl = "drop_ttl", Drop;
     /// A SYN in the moment of a hand-over; the client sends it again.

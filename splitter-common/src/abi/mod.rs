@@ -12,7 +12,7 @@ mod slot;
 pub use backend::{Backend, Reply, ReplyKey, Traffic};
 pub use counter::{Counter, Verdict};
 pub use flow::{ENTRIES_PER_SET, FlowSet, WORDS_PER_SET};
-pub use service::{Affinity, Interface, Mode, Service, ServiceKey, Settings, Vip};
+pub use service::{Affinity, Interface, Mode, Prefix, Service, ServiceKey, Settings, Vip};
 pub use slot::{SlotState, SlotWord, Stamp, Stamps};
 
 /// Version of the layouts below; part of the folder name in bpffs, so that a daemon never reads maps of another layout.
@@ -48,6 +48,8 @@ pub mod maps {
     pub const TRAFFIC: &str = "TRAFFIC";
     /// Array of `u64`: the sampled table of handshakes under way, for the measured share.
     pub const HANDSHAKES: &str = "HANDSHAKES";
+    /// Per-CPU array of one `u64`: the time, nanoseconds, at which the ICMP errors sent so far are paid for.
+    pub const ICMP_BUDGET: &str = "ICMP_BUDGET";
 }
 
 /// An IPv6 address, or an IPv4 address in its IPv4-mapped form (`::ffff:a.b.c.d`, RFC 4291 §2.5.5.2), network order.

@@ -14,6 +14,57 @@ pub struct Settings {
     pub flow_set_mask: u32,
     /// Number of cells in the table of sampled handshakes less one; the number is a power of two.
     pub handshake_mask: u32,
+    /// Outer sources of packets to IPv4 backends in `ipip` mode.
+    pub tunnel_v4: Prefix,
+    /// Outer sources of packets to IPv6 backends in `ipip` mode.
+    pub tunnel_v6: Prefix,
+    /// Source of ICMP errors; zero: the VIP.
+    pub icmp_v4: Address,
+    /// Source of ICMPv6 errors; zero: the VIP.
+    pub icmp_v6: Address,
+}
+
+/// A range of addresses, of which flows take one each.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Prefix {
+    /// The lowest one, in words of its bytes as they stand.
+    pub base: [u64; 2],
+    /// The bits in which the others differ, in the same form.
+    pub hosts: [u64; 2],
+}
+
+impl Prefix {
+    /// The range of addresses whose first `bits` bits are those of `address`, an IPv4 one in its mapped form (so 96 bits
+    /// more than its prefix).
+    pub const fn new(address: Address, bits: u32) -> Self {
+        let hosts = match u128::MAX.checked_shr(bits) {
+            Some(hosts) => hosts,
+            None => 0,
+        };
+        let base = u128::from_be_bytes(address) & !hosts;
+        Self {
+            base: words(base),
+            hosts: words(hosts),
+        }
+    }
+
+    /// The address of a flow.
+    #[inline(always)]
+    pub const fn address(&self, flow_hash: u64) -> Address {
+        let high = self.base[0] | self.hosts[0] & flow_hash.rotate_left(32);
+        let low = self.base[1] | self.hosts[1] & flow_hash;
+        let (h, l) = (high.to_ne_bytes(), low.to_ne_bytes());
+        [
+            h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7], l[0], l[1], l[2], l[3], l[4], l[5],
+            l[6], l[7],
+        ]
+    }
+}
+
+/// The bytes of an address as two words.
+const fn words(address: u128) -> [u64; 2] {
+    [((address >> 64) as u64).to_be(), (address as u64).to_be()]
 }
 
 /// What a packet says about which service it is for.
@@ -56,6 +107,8 @@ pub enum Mode {
     Dsr = 0,
     /// New destination address and port; replies come back through this host and are put right.
     Nat = 1,
+    /// Inside another packet, IPv4 or IPv6; the backend holds the VIP and takes it out.
+    Ipip = 2,
 }
 
 /// What chooses the slot of a flow.

@@ -1,24 +1,30 @@
 //! To a backend: what each forwarding mode writes into a packet. Whatever may refuse it is asked before the first
-//! byte is written.
+//! byte is written. A packet that is too long leaves in [`Headers::limit`] what would have fitted.
 
 use super::outcome::Outcome;
 use super::packet::Packet;
 use super::parse::Headers;
-use super::rewrite;
+use super::tables::Tables;
+use super::{encapsulate, rewrite};
 use crate::abi::{Backend, Counter, Mode, Service};
 
 /// Rewrites a packet for `backend` and says where it goes, or why it is dropped.
 #[inline(always)]
-pub fn forward<P: Packet>(
+pub fn forward<P: Packet, T: Tables>(
     packet: &mut P,
+    tables: &T,
     service: &Service,
-    headers: &Headers,
+    headers: &mut Headers,
     backend: &Backend,
+    flow_hash: u64,
 ) -> Result<Outcome, Counter> {
     if service.mode == Mode::Dsr as u8 {
         // The backend is on the link: it takes the client's packet as if it had stood where we stand, TTL included.
         next_hop(packet, headers, backend)?;
         return Ok(Outcome::forward(Counter::ForwardDsr, backend.interface));
+    }
+    if service.mode == Mode::Ipip as u8 {
+        return tunnel(packet, tables, headers, backend, flow_hash);
     }
     if backend.is(Backend::LOCAL) {
         rewrite(packet, headers, backend, headers.ttl)?;
@@ -32,11 +38,44 @@ pub fn forward<P: Packet>(
     Ok(Outcome::forward(Counter::ForwardNat, backend.interface))
 }
 
+/// Puts the packet into one to the backend.
+#[inline(always)]
+fn tunnel<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    headers: &mut Headers,
+    backend: &Backend,
+    flow_hash: u64,
+) -> Result<Outcome, Counter> {
+    if headers.ttl <= 1 {
+        return Err(Counter::DropTtl);
+    }
+    if backend.interface == 0 {
+        return Err(Counter::DropNextHop);
+    }
+    // It grows, so that the link it came in on need not carry it back.
+    let mtu = if backend.mtu == 0 {
+        u16::MAX
+    } else {
+        backend.mtu
+    };
+    let room = mtu.saturating_sub(encapsulate::overhead(backend));
+    if headers.length > room {
+        headers.limit = room;
+        return Err(Counter::DropTooLong);
+    }
+    let settings = tables.settings().ok_or(Counter::DropInternal)?;
+    match encapsulate::encapsulate(packet, settings, headers, backend, flow_hash) {
+        Counter::ForwardIpip => Ok(Outcome::forward(Counter::ForwardIpip, backend.interface)),
+        _ => Err(Counter::DropInternal),
+    }
+}
+
 /// Addresses the frame to the backend's next hop.
 #[inline(always)]
 fn next_hop<P: Packet>(
     packet: &mut P,
-    headers: &Headers,
+    headers: &mut Headers,
     backend: &Backend,
 ) -> Result<(), Counter> {
     if backend.interface == 0 {
@@ -45,6 +84,7 @@ fn next_hop<P: Packet>(
     // The kernel would throw it away without a trace. Back on the interface that it came in on nothing is checked: that
     // link has carried it.
     if backend.mtu != 0 && headers.length > backend.mtu && backend.interface != packet.interface() {
+        headers.limit = backend.mtu;
         return Err(Counter::DropTooLong);
     }
     let (to, from) = (&backend.destination_mac, &backend.source_mac);

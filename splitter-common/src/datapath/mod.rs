@@ -1,10 +1,12 @@
 //! The steering: what becomes of a packet. [`steer`] tells the story; each stage is a file.
 
 pub mod choice;
+pub mod encapsulate;
 pub mod flow_table;
 pub mod forward;
 pub mod measure;
 pub mod neighbour;
+pub mod originate;
 pub mod outcome;
 pub mod packet;
 pub mod parse;
@@ -39,8 +41,22 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
         Parsed::NotIp => Outcome::stop(Counter::PassNotIp),
         Parsed::Malformed => Outcome::stop(Counter::PassMalformed),
     };
+    // Here and not where it was found out: what that keeps on the stack is gone by now.
+    let outcome = match outcome.counter {
+        Counter::DropTooLong => told(packet, tables, &headers),
+        _ => outcome,
+    };
     tables.count(outcome.counter);
     outcome
+}
+
+/// Tells the sender of a packet that it is too long, where that is due.
+#[inline(always)]
+fn told<P: Packet, T: Tables>(packet: &mut P, tables: &T, headers: &Headers) -> Outcome {
+    match originate::too_long(packet, tables, headers) {
+        Counter::AnswerTooLong => Outcome::forward(Counter::AnswerTooLong, packet.interface()),
+        counter => Outcome::stop(counter),
+    }
 }
 
 /// Whether a frame is for all hosts of the link or a group of them (IEEE 802, the first bit sent): every edge host

@@ -9,6 +9,7 @@ use super::outcome::Outcome;
 use super::packet::Packet;
 use super::tables::Tables;
 use crate::abi::{Address, Counter, mapped};
+use crate::wire::checksum::{finish, sum};
 use crate::wire::header::ICMPV6;
 
 /// Hardware type Ethernet, protocol type IPv4, lengths 6 and 4, operation 1: what an ARP request for IPv4 begins with.
@@ -86,7 +87,7 @@ pub fn answer_solicitation<P: Packet, T: Tables>(
     if asker == [[0; 8]; 2]
         || asker[0][0] == 0xff
         || is_group(asker_mac)
-        || checksum(pseudo + sum(head) + sum(vip[0]) + sum(vip[1]) + sum(option)) != 0
+        || finish(pseudo + sum(head) + sum(vip[0]) + sum(vip[1]) + sum(option)) != 0
         || !announced(tables, &packet.read::<16>(l4 + 8)?)
     {
         return None;
@@ -98,7 +99,7 @@ pub fn answer_solicitation<P: Packet, T: Tables>(
     // From the VIP to the asker: the VIP stands in the message and in the pseudo-header.
     let body = sum(head) + 2 * (sum(vip[0]) + sum(vip[1])) + sum(option);
     let addresses = sum(asker[0]) + sum(asker[1]);
-    let [high, low] = checksum(body + addresses + MESSAGE as u32 + u32::from(ICMPV6)).to_be_bytes();
+    let [high, low] = finish(body + addresses + MESSAGE as u32 + u32::from(ICMPV6)).to_be_bytes();
     packet.write(0, asker_mac)?;
     packet.write(6, own)?;
     packet.write(l3 + 8, vip[0])?;
@@ -135,21 +136,4 @@ fn own_mac<P: Packet, T: Tables>(packet: &P, tables: &T) -> Option<[u8; 6]> {
 #[inline(always)]
 fn is_group(mac: [u8; 6]) -> bool {
     mac[0] & 1 == 1
-}
-
-/// Sum of the four 16-bit words of a piece.
-#[inline(always)]
-fn sum(piece: [u8; 8]) -> u32 {
-    let bits = u64::from_be_bytes(piece);
-    (bits >> 48) as u32
-        + (bits >> 32 & 0xffff) as u32
-        + (bits >> 16 & 0xffff) as u32
-        + (bits & 0xffff) as u32
-}
-
-/// The checksum (RFC 1071) of words with this sum; 0 where the checksum is among them and right. Fewer than 2^16 words.
-#[inline(always)]
-fn checksum(sum: u32) -> u16 {
-    let folded = (sum & 0xffff) + (sum >> 16);
-    !((folded & 0xffff) + (folded >> 16)) as u16
 }

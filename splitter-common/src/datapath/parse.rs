@@ -30,6 +30,8 @@ pub struct Headers {
     pub destination_port: u16,
     /// Bytes of TCP or UDP payload; 0 until [`transport`] was called.
     pub payload: u16,
+    /// Set where the packet turns out to be too long: what the way to its backend could carry, in bytes.
+    pub limit: u16,
     /// 1: IPv6, 0: IPv4.
     pub ipv6: u8,
     /// IP protocol number.

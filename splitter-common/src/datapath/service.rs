@@ -99,19 +99,21 @@ fn send<P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
     service: &Service,
-    headers: &Headers,
+    headers: &mut Headers,
     flow: &Flow,
 ) -> Outcome {
     let Some((index, backend)) = backend(tables, service, flow.local) else {
         return Outcome::stop(Counter::DropNoBackend);
     };
-    let outcome = match forward::forward(packet, service, headers, backend) {
+    let bytes = packet.len() as u64;
+    let flow_hash = flow.arrival.flow_hash;
+    let outcome = match forward::forward(packet, tables, service, headers, backend, flow_hash) {
         Ok(outcome) => outcome,
         Err(counter) => return Outcome::stop(counter),
     };
-    let handshake = headers.protocol == TCP
-        && measure::handshake(tables, flow.arrival.flow_hash, headers, flow.local);
-    tables.count_traffic(index, packet.len() as u64, is_syn(headers), handshake);
+    let handshake =
+        headers.protocol == TCP && measure::handshake(tables, flow_hash, headers, flow.local);
+    tables.count_traffic(index, bytes, is_syn(headers), handshake);
     outcome
 }
 

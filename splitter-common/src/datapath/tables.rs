@@ -73,6 +73,10 @@ pub trait Tables: SlotTables {
     fn handshake(&self, cell: u32) -> u64;
     /// Writes a cell of the table of sampled handshakes.
     fn set_handshake(&self, cell: u32, value: u64);
+    /// When the ICMP errors that this CPU sent are paid for, nanoseconds.
+    fn icmp_budget(&self) -> u64;
+    /// Writes it.
+    fn set_icmp_budget(&self, ns: u64);
     /// Adds one packet to a counter.
     fn count(&self, counter: Counter);
     /// Adds to what was sent to a backend (index in `BACKENDS`).

@@ -1,6 +1,23 @@
-//! Incremental update of the Internet checksum (RFC 1624, equation 3): `HC' = ~(~HC + ~m + m')`.
+//! The Internet checksum, made anew (RFC 1071) and by what changed (RFC 1624, equation 3): `HC' = ~(~HC + ~m + m')`.
 
 use crate::abi::Address;
+
+/// Sum of the four 16-bit words of a piece.
+#[inline(always)]
+pub const fn sum(piece: [u8; 8]) -> u32 {
+    let bits = u64::from_be_bytes(piece);
+    (bits >> 48) as u32
+        + (bits >> 32 & 0xffff) as u32
+        + (bits >> 16 & 0xffff) as u32
+        + (bits & 0xffff) as u32
+}
+
+/// The checksum (RFC 1071) of words with this sum; 0 where the checksum is among them and right. Fewer than 2^16 words.
+#[inline(always)]
+pub const fn finish(sum: u32) -> u16 {
+    let folded = (sum & 0xffff) + (sum >> 16);
+    !((folded & 0xffff) + (folded >> 16)) as u16
+}
 
 /// What changed under a checksum: the sum of `~m + m'` over the changed 16-bit words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -26,6 +26,9 @@ pub const IPV4_DESTINATION: usize = 16;
 /// IPv4: "more fragments" and the fragment offset, in the third 16-bit word.
 pub const IPV4_FRAGMENT: u16 = 0x3fff;
 
+/// IPv4: "don't fragment", in the same word.
+pub const IPV4_DONT_FRAGMENT: u16 = 0x4000;
+
 /// IPv6: length of the header.
 pub const IPV6_LEN: usize = 40;
 /// IPv6: offset of the hop limit.
@@ -35,6 +38,12 @@ pub const IPV6_SOURCE: usize = 8;
 /// IPv6: offset of the destination address.
 pub const IPV6_DESTINATION: usize = 24;
 
+/// IP protocol number of ICMP.
+pub const ICMP: u8 = 1;
+/// IP protocol number of an IPv4 packet inside (RFC 2003).
+pub const IPV4_IN_IP: u8 = 4;
+/// IP protocol number of an IPv6 packet inside (RFC 2473).
+pub const IPV6_IN_IP: u8 = 41;
 /// IP protocol number of TCP.
 pub const TCP: u8 = 6;
 /// IP protocol number of UDP.

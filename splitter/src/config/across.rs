@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::ConfigError;
 use super::node::Node;
 use super::service::Seen;
-use crate::model::{Announce, Protocol};
+use crate::model::{AddressRange, Announce, PerFamily, Protocol};
 
 /// A place that errors about a later one refer to.
 struct Place {
@@ -32,6 +32,8 @@ impl std::fmt::Display for Place {
 /// The services so far.
 #[derive(Default)]
 pub(super) struct Across {
+    /// Where packets to backends in `ipip` mode come from.
+    pub(super) tunnel_source: PerFamily<AddressRange>,
     max_slots: u32,
     slots: u32,
     names: HashMap<String, Place>,
@@ -41,8 +43,9 @@ pub(super) struct Across {
 }
 
 impl Across {
-    pub(super) fn new(max_slots: u32) -> Self {
+    pub(super) fn new(max_slots: u32, tunnel_source: PerFamily<AddressRange>) -> Self {
         Self {
+            tunnel_source,
             max_slots,
             ..Self::default()
         }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::keys::Section;
 use super::node::Table;
-use super::{ConfigError, values};
-use crate::model::{DaemonSettings, XdpMode};
+use super::{ConfigError, sent_from, values};
+use crate::model::{DaemonSettings, PerFamily, XdpMode};
 
 /// Bytes of a path that a Unix socket's address has room for.
 const SOCKET_PATH: usize = 107;
@@ -72,6 +72,13 @@ pub(super) fn read(root: &Table<'_>) -> Result<(DaemonSettings, Vec<(usize, usiz
             values::power_of_two(node, 1 << 10..=1 << 22, expected)
         })?,
         seed: values::or(&table, "seed", None, |node| values::seed(node).map(Some))?,
+        tunnel_source: values::or(
+            &table,
+            "tunnel_source",
+            PerFamily::default(),
+            sent_from::tunnel,
+        )?,
+        icmp_source: values::or(&table, "icmp_source", PerFamily::default(), sent_from::icmp)?,
     };
     Ok((settings, positions))
 }

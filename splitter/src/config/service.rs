@@ -9,7 +9,9 @@ use super::keys::Section;
 use super::node::{Node, Table};
 use super::values::{self, Role};
 use super::{ConfigError, weights};
-use crate::model::{Affinity, Announce, Backend, Mode, Protocol, Service, Version};
+use crate::model::{
+    AddressRange, Affinity, Announce, Backend, Mode, PerFamily, Protocol, Service, Version,
+};
 use crate::plan;
 
 /// Versions that a service may have.
@@ -22,6 +24,7 @@ struct Front {
     vip: IpAddr,
     port: u16,
     mode: Mode,
+    tunnel_source: PerFamily<AddressRange>,
 }
 
 /// Reads a service and checks it against those before it.
@@ -40,9 +43,9 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
     let protocol = values::choice(&protocol, &protocols, &["quic"])?;
     across.admit_front((vip, port, protocol), &port_node)?;
 
-    let modes = [("dsr", Mode::Dsr), ("nat", Mode::Nat)];
-    let mode = table.require("mode", "\"dsr\" or \"nat\"")?;
-    let mode = values::choice(&mode, &modes, &["ipip"])?;
+    let modes = [("dsr", Mode::Dsr), ("ipip", Mode::Ipip), ("nat", Mode::Nat)];
+    let mode = table.require("mode", "\"dsr\", \"ipip\" or \"nat\"")?;
+    let mode = values::choice(&mode, &modes, &[])?;
     let affinity = values::or(&table, "affinity", Affinity::Flow, |node| {
         values::choice(
             node,
@@ -75,7 +78,12 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
         Some(drain) => read_drain(&drain.table(Section::Drain)?)?,
     };
 
-    let front = Front { vip, port, mode };
+    let front = Front {
+        vip,
+        port,
+        mode,
+        tunnel_source: across.tunnel_source,
+    };
     let mut seen = HashMap::new();
     let mut versions: Vec<Version> = Vec::new();
     let version_nodes = read_version_nodes(&table)?;
@@ -182,22 +190,24 @@ fn read_backend<'a>(
     let table = node.table(Section::Backend)?;
     let address_node = table.require("address", "the backend's address")?;
     let address = values::address(&address_node, Role::Backend)?;
-    if address.is_ipv4() != front.vip.is_ipv4() {
-        let family = if front.vip.is_ipv4() { "IPv4" } else { "IPv6" };
-        let expected =
-            format!("an {family} address, as the VIP is: neither dsr nor nat crosses families");
-        return Err(address_node.not(expected));
-    }
+    check_family(address, front, &address_node)?;
     let port_node = table.get("port");
-    if let (Mode::Dsr, Some(port)) = (front.mode, &port_node) {
-        let expected =
-            "no port: in dsr mode a backend gets the client's packet with the service's port";
+    if let (Mode::Dsr | Mode::Ipip, Some(port)) = (front.mode, &port_node) {
+        let mode = if front.mode == Mode::Dsr {
+            "dsr"
+        } else {
+            "ipip"
+        };
+        let expected = format!(
+            "no port: in {mode} mode a backend gets the client's packet with the service's port"
+        );
         return Err(port.not(expected));
     }
     let port = port_node.as_ref().map_or(Ok(front.port), values::port)?;
-    if address == front.vip && (front.mode == Mode::Dsr || port == front.port) {
+    if address == front.vip && (front.mode != Mode::Nat || port == front.port) {
         let expected = match front.mode {
             Mode::Dsr => "the backend's own address, by which its MAC address is found",
+            Mode::Ipip => "the backend's own address, where the outer packet goes",
             Mode::Nat => "another address or port: what is sent to the VIP comes back here",
         };
         return Err(address_node.refuse(
@@ -223,6 +233,31 @@ fn read_backend<'a>(
         port,
         weight,
     })
+}
+
+/// The family of a backend's address is the VIP's, but in `ipip` mode, where it must have an outer source.
+fn check_family(address: IpAddr, front: &Front, node: &Node<'_>) -> Result<(), ConfigError> {
+    let name = |address: IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" };
+    if front.mode == Mode::Ipip {
+        if front.tunnel_source.of(address).is_some() {
+            return Ok(());
+        }
+        let family = name(address);
+        let found = format!(
+            "{}, and no {family} range in daemon.tunnel_source",
+            node.shown()
+        );
+        let expected = format!("a tunnel_source of {family}, from which packets to it come");
+        return Err(node.refuse(found, expected));
+    }
+    if address.is_ipv4() == front.vip.is_ipv4() {
+        return Ok(());
+    }
+    let expected = format!(
+        "an {} address, as the VIP is: neither dsr nor nat crosses families",
+        name(front.vip)
+    );
+    Err(node.not(expected))
 }
 
 /// The index of the version that is stable.

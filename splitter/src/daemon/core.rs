@@ -11,6 +11,7 @@ use super::error::StartError;
 use super::identity::{key_name, key_of_row};
 use super::install::forget_cleared;
 use super::live::Live;
+use super::settings;
 use super::start::{self, Judged, Removed};
 use super::store::{Loaded, ServiceState, State, Store};
 use crate::dataplane::{Attached, Dataplane, DataplaneError};
@@ -83,7 +84,7 @@ impl<D: Dataplane> Core<D> {
         let known: BTreeSet<String> = known.chain(gone).collect();
         state.services.retain(|key, _| known.contains(key));
         store.save(&state)?;
-        let wanted = start::settings(seed, dataplane.flow_sets());
+        let wanted = settings::settings(seed, dataplane.flow_sets(), &configuration.daemon);
         if settings != wanted {
             dataplane.set_settings(&wanted)?;
         }

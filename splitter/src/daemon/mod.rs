@@ -20,6 +20,7 @@ mod numbers;
 mod ranges;
 mod replies;
 mod serve;
+mod settings;
 mod start;
 mod store;
 #[cfg(test)]

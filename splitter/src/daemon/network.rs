@@ -125,8 +125,8 @@ impl<D: Dataplane> Core<D> {
 fn with_hop(old: &Backend, hop: &Hop, mode: u8) -> Backend {
     let mut new = *old;
     match hop {
-        // In `dsr` mode the packet is for the VIP, and this host is not the backend's for it.
-        Hop::Local if mode == Mode::Dsr as u8 => {}
+        // In the other modes the packet is for the VIP, and this host is not the backend's for it.
+        Hop::Local if mode != Mode::Nat as u8 => {}
         Hop::Local => {
             new.flags |= Backend::LOCAL;
             new.interface = 0;

@@ -14,7 +14,7 @@ use super::numbers::{Number, Numbers, backends_of};
 use super::ranges::{first_free, spare};
 use super::replies;
 use super::store::State;
-use crate::dataplane::{Dataplane, HANDSHAKE_CELLS, MAX_BACKENDS, MAX_SERVICES};
+use crate::dataplane::{Dataplane, MAX_BACKENDS, MAX_SERVICES};
 use crate::model::{BasisPoints, Configuration, Seed, Service, Weights};
 use crate::transition::Wish;
 
@@ -68,15 +68,6 @@ fn random() -> Result<Seed, StartError> {
         .map_err(StartError::Random)?;
     let bits = u128::from_ne_bytes(bytes);
     Ok(Seed([bits as u64, (bits >> 64) as u64]))
-}
-
-/// The host-wide values.
-pub(super) fn settings(seed: Seed, flow_sets: u32) -> Settings {
-    Settings {
-        hash_key: seed.0,
-        flow_set_mask: flow_sets - 1,
-        handshake_mask: HANDSHAKE_CELLS - 1,
-    }
 }
 
 /// Judges a configuration against what is pinned.
@@ -225,12 +216,12 @@ fn refuse_lost_owners(live: &Live) -> Result<(), StartError> {
 }
 
 fn refuse_rehash(service: &Service, row: &Row) -> Result<(), StartError> {
-    let mode = |mode| {
-        if mode == Mode::Dsr as u8 {
-            "dsr"
-        } else {
-            "nat"
-        }
+    const DSR: u8 = Mode::Dsr as u8;
+    const IPIP: u8 = Mode::Ipip as u8;
+    let mode = |mode| match mode {
+        DSR => "dsr",
+        IPIP => "ipip",
+        _ => "nat",
     };
     let affinity = |affinity| {
         if affinity == Affinity::Flow as u8 {

@@ -88,6 +88,7 @@ impl<D: Dataplane> Core<D> {
             mode: match service.mode {
                 Mode::Dsr => "dsr",
                 Mode::Nat => "nat",
+                Mode::Ipip => "ipip",
             }
             .to_owned(),
             affinity: match service.affinity {

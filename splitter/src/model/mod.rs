@@ -55,6 +55,54 @@ pub struct DaemonSettings {
     pub flow_records: u32,
     /// Secret of the hash and of the placement; none: made at the first start and kept in the state folder.
     pub seed: Option<Seed>,
+    /// Outer sources of packets to backends in `ipip` mode, by the backend's family.
+    pub tunnel_source: PerFamily<AddressRange>,
+    /// Sources of ICMP errors; none: the VIP.
+    pub icmp_source: PerFamily<IpAddr>,
+}
+
+/// At most one of something for each family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PerFamily<T> {
+    /// IPv4's.
+    pub v4: Option<T>,
+    /// IPv6's.
+    pub v6: Option<T>,
+}
+
+impl<T> Default for PerFamily<T> {
+    fn default() -> Self {
+        Self { v4: None, v6: None }
+    }
+}
+
+impl<T> PerFamily<T> {
+    /// That of the family of `address`.
+    pub fn of(&self, address: IpAddr) -> Option<&T> {
+        if address.is_ipv4() {
+            self.v4.as_ref()
+        } else {
+            self.v6.as_ref()
+        }
+    }
+
+    /// The place for that of the family of `address`.
+    pub fn of_mut(&mut self, address: IpAddr) -> &mut Option<T> {
+        if address.is_ipv4() {
+            &mut self.v4
+        } else {
+            &mut self.v6
+        }
+    }
+}
+
+/// A range of unicast addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressRange {
+    /// The lowest one.
+    pub address: IpAddr,
+    /// How many of its bits all have.
+    pub bits: u8,
 }
 
 /// The secret that hosts of a fleet share: key of the flow hash and of the placement.

@@ -30,6 +30,9 @@ const CAST: &[(&str, [u8; 4], &str)] = &[
     // This host's own address, and a neighbour of it.
     ("host", [203, 0, 113, 1], "2001:db8:1::1"),
     ("neighbour", [203, 0, 113, 99], "2001:db8:1::99"),
+    // The outer source of packets in packets, and a source of ICMP errors.
+    ("tunnel", [10, 255, 0, 1], "fd00:1::1"),
+    ("icmp", [203, 0, 113, 2], "2001:db8:1::2"),
     ("unspecified", [0, 0, 0, 0], "::"),
     // Backends.
     ("b0", [10, 0, 0, 11], "2001:db8:b::11"),

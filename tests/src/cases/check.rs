@@ -3,6 +3,7 @@
 use super::cast::INGRESS;
 use super::craft::{Frame, balance, craft};
 use super::kernel::{self, Kernel};
+use super::made::{self, Outer};
 use super::memory::{Bytes, Memory};
 use super::spec::{Hook, Instance, Record, Way};
 use super::world::{SECOND, World, flow, pack};
@@ -78,6 +79,15 @@ impl Prepared {
         let bytes = craft(&frame(&input)?, family, protocol)?;
         let expected = craft(&frame(&output)?, family, protocol)?;
         let flow = flow(&world, &bytes);
+        let l3 = 14 + 4 * frame(&input)?.vlan.len();
+        let expected = match (&expectation.outer, &case.answer) {
+            (Some(outer), _) => {
+                let (hash, _) = flow.context("a flow")?;
+                made::wrapped(&expected, l3, outer, hash)?
+            }
+            (None, Some(answer)) => made::answer(&bytes, l3, family, answer)?,
+            (None, None) => expected,
+        };
         for (index, record) in case.records.iter().enumerate() {
             let hash = flow.context("records need a flow")?.0;
             let (a, b) = pack(record, hash, &world, now)?;
@@ -295,6 +305,8 @@ struct Expectation {
     counter: Option<Counter>,
     changes: Table,
     via: Option<u32>,
+    /// The outer packet, in `ipip` mode.
+    outer: Option<Outer>,
 }
 
 /// What the case says; `goes_to` stands for what the mode does to a packet for that backend.
@@ -302,6 +314,7 @@ fn expectation(instance: &Instance, world: &World, input: &Frame) -> Result<Expe
     let case = &instance.case;
     let mut changes = Table::new();
     let mut via = case.via;
+    let mut outer = None;
     let mut name = case.counter.as_deref();
     if let Some(number) = case.goes_to {
         let backend = &world.backends[usize::from(number)];
@@ -315,8 +328,15 @@ fn expectation(instance: &Instance, world: &World, input: &Frame) -> Result<Expe
             };
             set("destination_mac", format!("b{number}").into());
             set("source_mac", own.into());
+            if matches!(instance.way, Way::Ipip | Way::Cross) {
+                outer = Some(Outer {
+                    family: instance.way.outer(instance.family),
+                    backend: format!("b{number}"),
+                    macs: [format!("b{number}"), own.into()],
+                });
+            }
         }
-        if instance.way != Way::Dsr {
+        if matches!(instance.way, Way::Nat | Way::Local) {
             let (_, dialled) = input.to.rsplit_once(':').context("no port")?;
             let port = match backend.port {
                 0 => dialled.to_string(),
@@ -324,13 +344,14 @@ fn expectation(instance: &Instance, world: &World, input: &Frame) -> Result<Expe
             };
             set("to", format!("b{number}:{port}").into());
         }
-        if instance.way == Way::Nat {
+        if matches!(instance.way, Way::Nat | Way::Ipip | Way::Cross) {
             set("ttl", i64::from(input.ttl - 1).into());
         }
         name = Some(match instance.way {
             Way::Dsr => "forward_dsr",
             Way::Nat => "forward_nat",
             Way::Local => "deliver_local",
+            Way::Ipip | Way::Cross => "forward_ipip",
         });
     }
     changes.extend(case.out.clone());
@@ -347,6 +368,7 @@ fn expectation(instance: &Instance, world: &World, input: &Frame) -> Result<Expe
         counter,
         changes,
         via,
+        outer,
     })
 }
 

@@ -35,6 +35,10 @@ pub struct Frame {
     pub ip_options: String,
     /// IPv6 extension headers: `hop_by_hop`, `destination`, `routing`, each 8 bytes.
     pub extensions: Vec<String>,
+    /// IPv4's "don't fragment".
+    pub dont_fragment: bool,
+    /// IPv4's identification.
+    pub identification: u16,
     /// Fragment offset in units of 8 bytes.
     pub fragment_offset: u16,
     /// More fragments follow.
@@ -81,6 +85,8 @@ impl Default for Frame {
             tos: 0,
             ip_options: String::new(),
             extensions: Vec::new(),
+            dont_fragment: false,
+            identification: 0,
             fragment_offset: 0,
             more_fragments: false,
             fragment_header: false,
@@ -235,7 +241,8 @@ fn ip(
         (header.dscp, header.ecn) = ((frame.tos >> 2).try_into()?, (frame.tos & 3).try_into()?);
         header.fragment_offset = frame.fragment_offset.try_into()?;
         header.more_fragments = frame.more_fragments;
-        header.dont_fragment = false;
+        header.dont_fragment = frame.dont_fragment;
+        header.identification = frame.identification;
         header.header_checksum = header.calc_header_checksum();
         return Ok(header.to_bytes().to_vec());
     }

@@ -3,7 +3,7 @@
 use super::cast::{Family, mac};
 use super::world::World;
 use anyhow::{Context, Result, bail, ensure};
-use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, PerCpuValues};
 use aya::programs::{ProgramInfo, SchedClassifier, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod};
 use bytemuck::bytes_of;
@@ -112,7 +112,7 @@ impl Kernel {
         for key in std::mem::take(&mut self.own) {
             self.hash::<16, 4>(maps::OWN_ADDRESSES)?.remove(&key)?;
         }
-        self.put::<_, 24>(maps::SETTINGS, std::slice::from_ref(&world.settings))?;
+        self.put::<_, 120>(maps::SETTINGS, std::slice::from_ref(&world.settings))?;
         self.put::<_, 80>(maps::SERVICES, &world.services)?;
         self.put::<_, 8>(maps::SLOTS, &world.slots)?;
         self.put::<_, 32>(maps::STAMPS, &world.stamps)?;
@@ -122,6 +122,7 @@ impl Kernel {
             maps::HANDSHAKES,
             &vec![0_u64; world.settings.handshake_mask as usize + 1],
         )?;
+        self.set_icmp_budget(world.icmp_budget)?;
         for (address, vip) in &world.vips {
             let value = raw(vip)?;
             self.hash::<16, 4>(maps::VIPS)?.insert(address, value, 0)?;
@@ -149,6 +150,17 @@ impl Kernel {
                 .insert(raw::<_, 4>(index)?, raw(interface)?, 0)?;
         }
         Ok(())
+    }
+
+    /// The time at which each CPU's ICMP errors are paid for.
+    fn set_icmp_budget(&mut self, ns: u64) -> Result<()> {
+        let map = self
+            .bpf
+            .map_mut(maps::ICMP_BUDGET)
+            .context(maps::ICMP_BUDGET)?;
+        let mut budget = PerCpuArray::<_, u64>::try_from(map)?;
+        let cpus = aya::util::nr_cpus().map_err(|(_, error)| error)?;
+        Ok(budget.set(0, PerCpuValues::try_from(vec![ns; cpus])?, 0)?)
     }
 
     /// The first `count` flow sets.

@@ -23,6 +23,7 @@ pub struct Memory<'a> {
     handshakes: RefCell<BTreeMap<u32, u64>>,
     counted: RefCell<Vec<Counter>>,
     traffic: RefCell<Vec<(u32, u64, bool, bool)>>,
+    icmp_budget: Cell<u64>,
 }
 
 impl<'a> Memory<'a> {
@@ -44,6 +45,7 @@ impl<'a> Memory<'a> {
             handshakes: RefCell::default(),
             counted: RefCell::default(),
             traffic: RefCell::default(),
+            icmp_budget: Cell::new(world.icmp_budget),
         }
     }
 
@@ -193,6 +195,14 @@ impl Tables for Memory<'_> {
 
     fn set_handshake(&self, cell: u32, value: u64) {
         self.handshakes.borrow_mut().insert(cell, value);
+    }
+
+    fn icmp_budget(&self) -> u64 {
+        self.icmp_budget.get()
+    }
+
+    fn set_icmp_budget(&self, ns: u64) {
+        self.icmp_budget.set(ns);
     }
 
     fn count(&self, counter: Counter) {

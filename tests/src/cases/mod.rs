@@ -5,6 +5,7 @@
 //! * [`cast`]: the named addresses and MACs that cases speak of.
 //! * [`craft`]: bytes of a frame from its fields, checksums computed by `etherparse`.
 //! * [`world`]: the contents of the tables in which a case runs.
+//! * [`made`]: frames that the packet path makes, by `etherparse`.
 //! * [`memory`]: tables, frames and leaving frames in memory, for the host.
 //! * [`kernel`]: the object loaded in the kernel, in a namespace of its own.
 //! * [`random`]: random worlds and frames, for the comparison of host and kernel.
@@ -14,6 +15,7 @@ pub mod cast;
 pub mod check;
 pub mod craft;
 pub mod kernel;
+pub mod made;
 pub mod memory;
 pub mod random;
 pub mod spec;

@@ -1,6 +1,7 @@
 //! What a case file says, and the instances of a case: one for each family, protocol and mode that it names.
 
 use super::cast::Family;
+use super::made::Answer;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -34,6 +35,21 @@ pub enum Way {
     Nat,
     /// `nat` to backends on this host.
     Local,
+    /// `ipip` to backends of the VIP's family.
+    Ipip,
+    /// `ipip` to backends of the other family.
+    Cross,
+}
+
+impl Way {
+    /// Family of the backends of a service of `family`.
+    pub fn outer(self, family: Family) -> Family {
+        match (self, family) {
+            (Way::Cross, Family::V4) => Family::V6,
+            (Way::Cross, Family::V6) => Family::V4,
+            _ => family,
+        }
+    }
 }
 
 /// Where the program runs.
@@ -88,6 +104,14 @@ pub struct Case {
     pub out: Table,
     /// Records of the packet's flow afterwards, all of them; absent: as before.
     pub records_after: Option<Vec<Record>>,
+    /// The frame that comes out is this answer.
+    pub answer: Option<Answer>,
+    /// ICMP errors come from `icmp` and not from the VIP.
+    #[serde(default)]
+    pub icmp_source: bool,
+    /// As many ICMP errors as are allowed were sent just now.
+    #[serde(default)]
+    pub budget_spent: bool,
     /// The TCP or UDP checksum that the frame has on its way in (`in`) or out (`out`), by choice of its payload.
     pub balance: Option<(String, u16)>,
     /// Names of the stamps that are `now` afterwards; the others are as before.
@@ -179,7 +203,7 @@ fn protocols() -> Vec<Protocol> {
 }
 
 fn ways() -> Vec<Way> {
-    vec![Way::Dsr, Way::Nat, Way::Local]
+    vec![Way::Dsr, Way::Nat, Way::Local, Way::Ipip, Way::Cross]
 }
 
 /// All instances of all cases in the files of a folder, by name of file and order in it.

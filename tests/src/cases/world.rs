@@ -5,8 +5,8 @@ use super::memory::Bytes;
 use super::spec::{BackendChange, Instance, Protocol, Record, Slot, Way};
 use anyhow::{Context, Result, bail};
 use splitter_common::abi::{
-    Address, Affinity, Backend, FlowSet, Interface, Mode, Reply, ReplyKey, Service, ServiceKey,
-    Settings, SlotState, SlotWord, Stamps, Vip,
+    Address, Affinity, Backend, FlowSet, Interface, Mode, Prefix, Reply, ReplyKey, Service,
+    ServiceKey, Settings, SlotState, SlotWord, Stamps, Vip,
 };
 use splitter_common::datapath::flow_table::{Kind, Record as Packed, tag_of, tick};
 use splitter_common::datapath::parse::{Headers, Parsed, parse};
@@ -47,6 +47,8 @@ pub struct World {
     pub own: Vec<Address>,
     /// Interfaces that carry the program.
     pub interfaces: Vec<(u32, Interface)>,
+    /// When the ICMP errors sent so far are paid for, nanoseconds.
+    pub icmp_budget: u64,
     /// Destinations whose next hop the kernel knows.
     pub routes: Vec<(Address, NextHop)>,
 }
@@ -59,6 +61,11 @@ impl World {
                 hash_key: [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908],
                 flow_set_mask: flow_sets - 1,
                 handshake_mask: 15,
+                // One address each, so that a case can name it; ranges have tests of their own.
+                tunnel_v4: Prefix::new(Family::V4.address("tunnel")?, 128),
+                tunnel_v6: Prefix::new(Family::V6.address("tunnel")?, 128),
+                icmp_v4: [0; 16],
+                icmp_v6: [0; 16],
             },
             vips: Vec::new(),
             keys: Vec::new(),
@@ -70,6 +77,7 @@ impl World {
             replies: Vec::new(),
             own: Vec::new(),
             interfaces: Vec::new(),
+            icmp_budget: 0,
             routes: Vec::new(),
         };
         for (index, name) in [(INGRESS, "own"), (ELSEWHERE, "own7")] {
@@ -102,6 +110,13 @@ impl World {
         let (word, stamps) = slot(&case.slot, now)?;
         world.slots.fill(word);
         world.stamps.fill(stamps);
+        if case.icmp_source {
+            world.settings.icmp_v4 = Family::V4.address("icmp")?;
+            world.settings.icmp_v6 = Family::V6.address("icmp")?;
+        }
+        if case.budget_spent {
+            world.icmp_budget = now + 10 * SECOND;
+        }
         for (number, change) in &case.backends {
             let backend = world
                 .backends
@@ -146,10 +161,10 @@ impl World {
             backend_count: BACKENDS,
             port,
             protocol,
-            mode: if way == Way::Dsr {
-                Mode::Dsr
-            } else {
-                Mode::Nat
+            mode: match way {
+                Way::Dsr => Mode::Dsr,
+                Way::Nat | Way::Local => Mode::Nat,
+                Way::Ipip | Way::Cross => Mode::Ipip,
             } as u8,
             affinity: Affinity::Flow as u8,
             in_use: 1,
@@ -161,7 +176,7 @@ impl World {
         }
         for number in 0..BACKENDS {
             let backend = backend(family, way, number, backend_port)?;
-            if way != Way::Dsr {
+            if matches!(way, Way::Nat | Way::Local) {
                 let key = ReplyKey {
                     address: backend.address,
                     port: backend.port,
@@ -191,12 +206,15 @@ fn backend(family: Family, way: Way, number: u32, port: u16) -> Result<Backend> 
     };
     let local = way == Way::Local;
     Ok(Backend {
-        address: family.address(&name)?,
+        address: way.outer(family).address(&name)?,
         interface: if local { 0 } else { interface },
         flags: Backend::ALIVE | if local { Backend::LOCAL } else { 0 },
         destination_mac: if local { [0; 6] } else { mac(&name)? },
         source_mac: if local { [0; 6] } else { mac(source)? },
-        port: if way == Way::Dsr { 0 } else { port },
+        port: match way {
+            Way::Nat | Way::Local => port,
+            Way::Dsr | Way::Ipip | Way::Cross => 0,
+        },
         mtu: 1500,
         reserved: [0; 6],
     })

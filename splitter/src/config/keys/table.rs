@@ -92,6 +92,20 @@ pub const KEYS: &[Key] = &[
         "Secret key of the flow hash and of the placement. Hosts that share traffic need the same one.",
     ),
     key(
+        Section::Daemon,
+        "tunnel_source",
+        Words("none"),
+        "at most two ranges, one of each family, as in `[\"10.255.0.0/16\", \"fd00:1::/64\"]`; a `/32` or `/128` is one address",
+        "Outer source addresses of packets to backends in `ipip` mode. Which address of the range it is follows from the flow, so that backends spread flows over their receive queues. Required for each family that such a backend has.",
+    ),
+    key(
+        Section::Daemon,
+        "icmp_source",
+        Words("the VIP"),
+        "at most two addresses, one of each family",
+        "Source of ICMP errors that the packet path sends (fragmentation needed, packet too big).",
+    ),
+    key(
         Section::Service,
         "name",
         Required,
@@ -123,8 +137,8 @@ pub const KEYS: &[Key] = &[
         Section::Service,
         "mode",
         Required,
-        "`dsr`, `nat`",
-        "`dsr`: new MAC addresses only, the backend holds the VIP and is on the same link. `nat`: new destination address and port, replies come back through this host.",
+        "`dsr`, `ipip`, `nat`",
+        "`dsr`: new MAC addresses only, the backend holds the VIP and is on the same link. `ipip`: inside an IPv4 or IPv6 packet, the backend holds the VIP and may be behind routers; needs `tunnel_source`. `nat`: new destination address and port, replies come back through this host.",
     ),
     key(
         Section::Service,
@@ -207,7 +221,7 @@ pub const KEYS: &[Key] = &[
         Section::Backend,
         "address",
         Required,
-        "a unicast address of the VIP's family, not loopback",
+        "a unicast address of the VIP's family (`ipip`: of either), not loopback",
         "The backend's own address. With the port it is unique in the service.",
     ),
     key(

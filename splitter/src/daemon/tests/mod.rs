@@ -20,8 +20,8 @@ use super::store::Store;
 use crate::api::types::SetWeights;
 use crate::dataplane::fake::Fake;
 use crate::model::{
-    Affinity, Announce, Backend, Configuration, DaemonSettings, Mode, Protocol, Service, Version,
-    Weights, XdpMode,
+    Affinity, Announce, Backend, Configuration, DaemonSettings, Mode, PerFamily, Protocol, Service,
+    Version, Weights, XdpMode,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -188,6 +188,8 @@ fn configuration(services: Vec<Service>) -> Configuration {
             max_slots: 1024,
             flow_records: 256,
             seed: None,
+            tunnel_source: PerFamily::default(),
+            icmp_source: PerFamily::default(),
         },
         services,
         origin: crate::model::Origin::default(),

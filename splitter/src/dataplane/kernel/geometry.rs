@@ -39,7 +39,7 @@ pub(super) struct Geometry {
 }
 
 /// All maps.
-pub(super) fn all(sizes: Sizes) -> [Geometry; 14] {
+pub(super) fn all(sizes: Sizes) -> [Geometry; 15] {
     const FIXED: &str = "fixed in this build of splitter";
     const INDEX: usize = size_of::<u32>();
     let map = |name, key, value, entries, setting| Geometry {
@@ -138,6 +138,7 @@ pub(super) fn all(sizes: Sizes) -> [Geometry; 14] {
             HANDSHAKE_CELLS,
             FIXED,
         ),
+        map(maps::ICMP_BUDGET, INDEX, size_of::<u64>(), 1, FIXED),
     ]
 }
 
