@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use splitter::config::{self, ConfigError};
-use splitter::model::{Affinity, Announce, Configuration, Mode, Protocol, Seed, XdpMode};
+use splitter::model::{
+    AddressRange, Affinity, Announce, Configuration, Mode, Protocol, Seed, XdpMode,
+};
 
 const GOOD: &str = include_str!("data/good.toml");
 const MINIMAL: &str = r#"
@@ -55,6 +57,8 @@ bpffs = "/sys/fs/bpf/s"
 max_slots = 4096
 flow_records = 0x1_0000
 seed = "0123456789abcdefFEDCBA9876543210"
+tunnel_source = ["fd00:1::/64", "10.255.0.0/16"]
+icmp_source = ["192.0.2.1"]
 
 [[service]]
 name = "dns"
@@ -95,6 +99,12 @@ backends = []
         daemon.seed,
         Some(Seed([0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210]))
     );
+    let tunnel = daemon.tunnel_source;
+    let shown = |range: Option<AddressRange>| range.map(|r| format!("{}/{}", r.address, r.bits));
+    assert_eq!(shown(tunnel.v4).as_deref(), Some("10.255.0.0/16"));
+    assert_eq!(shown(tunnel.v6).as_deref(), Some("fd00:1::/64"));
+    assert_eq!(daemon.icmp_source.v4, Some([192, 0, 2, 1].into()));
+    assert_eq!(daemon.icmp_source.v6, None);
     let [dns] = &configuration.services[..] else {
         panic!("one service")
     };
