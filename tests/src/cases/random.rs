@@ -3,6 +3,7 @@
 use super::cast::Family;
 use super::craft::{Frame, craft};
 use super::memory::Bytes;
+use super::mutate::mutate;
 use super::spec::{Protocol, Way};
 use super::world::{BACKEND_PORT, SECOND, World, past};
 use anyhow::Result;
@@ -43,19 +44,29 @@ impl Random {
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
 /// Ports of the services in each mode.
-const WAYS: [(Way, u16); 3] = [(Way::Dsr, 80), (Way::Nat, 81), (Way::Local, 82)];
+const WAYS: [(Way, u16); 4] = [
+    (Way::Dsr, 80),
+    (Way::Nat, 81),
+    (Way::Local, 82),
+    (Way::Ipip, 84),
+];
 /// Source ports: few, so that flows come again.
 const PORTS: [u16; 4] = [40_000, 40_001, 40_002, 40_003];
 /// Flow sets: few, so that they fill up.
 const SETS: u32 = 8;
 
-/// Twelve services, their slots in all states, and records of the flows that [`frame`] makes. Times are far from all
+/// Sixteen services, their slots in all states, and records of the flows that [`frame`] makes. Times are far from all
 /// thresholds, as the kernel's clock moves on during a run.
 pub fn world(random: &mut Random, now: u64) -> Result<World> {
     let mut world = World::empty(SETS)?;
     for family in FAMILIES {
         for protocol in PROTOCOLS {
             for (way, port) in WAYS {
+                // As many as the object's smallest maps have room for.
+                let way = match (way, protocol) {
+                    (Way::Ipip, Protocol::Udp) => Way::Cross,
+                    _ => way,
+                };
                 world.add_service(family, protocol, way, &format!("vip:{port}"))?;
             }
         }
@@ -92,7 +103,11 @@ pub fn world(random: &mut Random, now: u64) -> Result<World> {
         if random.once_in(12) {
             backend.interface = 0;
         }
-        backend.mtu = random.pick(&[1500, 1500, 200, 0]);
+        backend.mtu = random.pick(&[1500, 1500, 1300, 200, 0]);
+    }
+    if random.once_in(4) {
+        // No answer is due for as long as the world stands.
+        world.icmp_budget = now + 1000 * SECOND;
     }
     for _ in 0..random.below(40) {
         let bytes = crafted(random)?;
@@ -152,31 +167,14 @@ fn record(world: &mut World, random: &mut Random, bytes: &[u8], now: u64) -> Res
     Ok(())
 }
 
-/// A frame: sound, or with a few bytes changed, cut off or added.
+/// A frame: sound, or changed in a few places.
 pub fn frame(random: &mut Random) -> Result<Vec<u8>> {
     let mut bytes = crafted(random)?;
     if random.once_in(2) {
         return Ok(bytes);
     }
-    for _ in 0..=random.below(3) {
-        // Most of what matters lies in front.
-        let end = if random.once_in(4) {
-            bytes.len()
-        } else {
-            bytes.len().min(80)
-        };
-        if end == 0 {
-            break;
-        }
-        let at = random.below(end as u64) as usize;
-        match random.below(8) {
-            0 => bytes.truncate(at),
-            1 => bytes.resize(bytes.len() + at, 0),
-            2 => bytes[at] = random.pick(&[0, 1, 0x7f, 0x80, 0xff]),
-            3 => bytes[at] = random.number() as u8,
-            _ => bytes[at] ^= 1 << random.below(8),
-        }
-    }
+    let other = crafted(random)?;
+    mutate(random, &mut bytes, &other);
     Ok(bytes)
 }
 
@@ -187,7 +185,7 @@ fn crafted(random: &mut Random) -> Result<Vec<u8>> {
     let port = random.pick(&PORTS);
     let mut frame = Frame {
         from: format!("client:{port}"),
-        to: format!("vip:{}", 80 + random.below(3)),
+        to: format!("vip:{}", random.pick(&WAYS).1),
         flags: random
             .pick(&[
                 "S", "S", "S", "A", "A", "PA", "PA", "FA", "R", "RA", "SA", "SF", "",
@@ -201,6 +199,10 @@ fn crafted(random: &mut Random) -> Result<Vec<u8>> {
     if random.once_in(2) {
         frame.payload = random.below(300) as usize;
     }
+    if random.once_in(10) {
+        frame.payload = 1200 + random.below(200) as usize;
+    }
+    frame.dont_fragment = random.once_in(2);
     if random.once_in(8) {
         frame.ip_options = "01010100".into();
         frame.tcp_options = "01010101".into();
@@ -218,9 +220,9 @@ fn crafted(random: &mut Random) -> Result<Vec<u8>> {
             // Services are numbered by family, protocol and mode; those in dsr mode have no replies.
             let service = match (family, protocol) {
                 (Family::V4, Protocol::Tcp) => 0,
-                (Family::V4, Protocol::Udp) => 3,
-                (Family::V6, Protocol::Tcp) => 6,
-                (Family::V6, Protocol::Udp) => 9,
+                (Family::V4, Protocol::Udp) => 4,
+                (Family::V6, Protocol::Tcp) => 8,
+                (Family::V6, Protocol::Udp) => 12,
             };
             let backend_port = u64::from(BACKEND_PORT) + service + random.below(3);
             frame.from = format!("b{}:{backend_port}", random.below(4));
