@@ -134,7 +134,9 @@ impl Egress for Leaving {
             u64::from(u32::from_ne_bytes(old)),
             u64::from(u32::from_ne_bytes(new)),
         );
-        self.l4(l4_checksum, udp, from, to, u64::from(BPF_F_PSEUDO_HDR) | 4)?;
+        if l4_checksum != 0 {
+            self.l4(l4_checksum, udp, from, to, u64::from(BPF_F_PSEUDO_HDR) | 4)?;
+        }
         // SAFETY: the kernel's own context; the helper checks the offset.
         let result = unsafe { bpf_l3_csum_replace(self.skb, l3_checksum as u32, from, to, 4) };
         if result != 0 {
@@ -151,6 +153,9 @@ impl Egress for Leaving {
         udp: bool,
         (old, new): (&Address, &Address),
     ) -> Option<()> {
+        if l4_checksum == 0 {
+            return self.store(offset, new);
+        }
         // Copies on the stack: aligned as the helper's words ask.
         let from = words(old);
         let mut to = words(new);

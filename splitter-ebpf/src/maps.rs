@@ -9,13 +9,13 @@ use core::sync::atomic::{Ordering, compiler_fence};
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
-    btf_maps::{Array, HashMap, PerCpuArray},
+    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray},
     helpers::generated::bpf_ktime_get_coarse_ns,
     macros::btf_map,
 };
 use splitter_common::abi::{
-    Address, Backend, Counter, FlowSet, Interface, Reply, ReplyKey, Service, ServiceKey, Settings,
-    SlotWord, Stamp, Stamps, Traffic, Vip,
+    Address, Backend, Counter, FlowSet, Fragment, FragmentKey, Interface, Reply, ReplyKey, Service,
+    ServiceKey, Settings, SlotWord, Stamp, Stamps, Traffic, Vip,
 };
 use splitter_common::datapath::tables::{FlowCells, SlotTables, StampCells, Tables};
 
@@ -39,6 +39,8 @@ static BACKENDS: Array<Backend, 64, MAPPED> = Array::new();
 static FLOWS: Array<FlowSet, 1024, MAPPED> = Array::new();
 #[btf_map]
 static REPLIES: HashMap<ReplyKey, Reply, 64> = HashMap::new();
+#[btf_map]
+static FRAGMENTS: LruHashMap<FragmentKey, Fragment, 1024> = LruHashMap::new();
 #[btf_map]
 static OWN_ADDRESSES: HashMap<Address, u32, 64> = HashMap::new();
 #[btf_map]
@@ -202,6 +204,19 @@ impl Tables for Maps {
     fn interface(&self, index: u32) -> Option<&Interface> {
         // SAFETY: only read, and before the program ends; as for `vip`.
         unsafe { INTERFACES.get(index) }
+    }
+
+    #[inline(always)]
+    fn fragment(&self, key: &FragmentKey) -> Option<Fragment> {
+        // SAFETY: copied at once; another CPU may write the entry meanwhile, and what is read then is of two fragments
+        // with the same name, of which the receiver could make nothing either.
+        unsafe { FRAGMENTS.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn set_fragment(&self, key: &FragmentKey, fragment: &Fragment) {
+        // Where the table refuses, the later fragments are dropped and counted.
+        let _ = FRAGMENTS.insert(key, fragment, 0);
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 //! `SPLITTER_SEED` which.
 
 use splitter_common::abi::Verdict;
-use splitter_common::abi::{Stamps, Traffic};
+use splitter_common::abi::{Fragment, Stamps, Traffic};
 use splitter_common::datapath::flow_table::{Kind, Record, tick};
 use splitter_common::datapath::packet::Packet as _;
 use splitter_common::datapath::steer;
@@ -144,6 +144,7 @@ fn host(world: &World, memory: &Memory, frame: &[u8], hook: Hook, now: u64) -> S
         counted: memory.counted(),
         flows: memory.flows(),
         stamps: memory.stamps(),
+        fragments: memory.fragments(),
         clock: (now, now),
     }
 }
@@ -161,6 +162,18 @@ fn difference(host: &Seen, kernel: &Seen) -> String {
     if host.bytes != kernel.bytes {
         return "bytes differ".into();
     }
+    let stamped = |a: u64, b: u64| a == b || (a == from && (from..=to).contains(&b));
+    let noted = host.fragments.iter().zip(&kernel.fragments).all(|(a, b)| {
+        let (mine, theirs) = (a.1, b.1);
+        let seen_ns = theirs.seen_ns;
+        a.0 == b.0 && stamped(mine.seen_ns, seen_ns) && theirs == Fragment { seen_ns, ..mine }
+    });
+    if host.fragments.len() != kernel.fragments.len() || !noted {
+        return format!(
+            "first fragments: host {:?}, kernel {:?}",
+            host.fragments, kernel.fragments
+        );
+    }
     let later = tick(to).wrapping_sub(tick(from)) + 1;
     for (set, (a, b)) in host.flows.iter().zip(&kernel.flows).enumerate() {
         if b[0] >> 63 != 0 {
@@ -175,7 +188,7 @@ fn difference(host: &Seen, kernel: &Seen) -> String {
         }
     }
     for (slot, (a, b)) in host.stamps.iter().zip(&kernel.stamps).enumerate() {
-        let same = |a: u64, b: u64| a == b || (a == from && (from..=to).contains(&b));
+        let same = stamped;
         let Stamps {
             unlogged,
             bare_syn,

@@ -2,8 +2,8 @@
 //! and for the model of flows and owners, which runs other packets and daemon writes between any two calls.
 
 use crate::abi::{
-    Address, Backend, Counter, Interface, Reply, ReplyKey, Service, ServiceKey, Settings, SlotWord,
-    Stamp, Vip,
+    Address, Backend, Counter, Fragment, FragmentKey, Interface, Reply, ReplyKey, Service,
+    ServiceKey, Settings, SlotWord, Stamp, Vip,
 };
 
 /// The stamps of one slot. Each call is one access to memory.
@@ -69,6 +69,10 @@ pub trait Tables: SlotTables {
     fn owns(&self, address: &Address) -> bool;
     /// An interface that carries the program.
     fn interface(&self, index: u32) -> Option<&Interface>;
+    /// Where the first fragment of a datagram went.
+    fn fragment(&self, key: &FragmentKey) -> Option<Fragment>;
+    /// Notes where it went.
+    fn set_fragment(&self, key: &FragmentKey, fragment: &Fragment);
     /// Cell of the table of sampled handshakes: reads it.
     fn handshake(&self, cell: u32) -> u64;
     /// Writes a cell of the table of sampled handshakes.
