@@ -171,6 +171,8 @@ impl SlotTables for Maps {
 }
 
 impl Tables for Maps {
+    type Note<'a> = &'a Fragment;
+
     #[inline(always)]
     fn vip(&self, address: &Address) -> Option<Vip> {
         // SAFETY: copied at once; the daemon removes an entry long before its memory gets another key.
@@ -207,10 +209,10 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn fragment(&self, key: &FragmentKey) -> Option<Fragment> {
-        // SAFETY: copied at once; another CPU may write the entry meanwhile, and what is read then is of two fragments
-        // with the same name, of which the receiver could make nothing either.
-        unsafe { FRAGMENTS.get(key) }.copied()
+    fn fragment(&self, key: &FragmentKey) -> Option<&Fragment> {
+        // SAFETY: only read, and before the program ends. Another CPU may write the entry meanwhile: for a fragment of the
+        // same name, or for another where the table is overrun; then a fragment goes astray, as in any overrun.
+        unsafe { FRAGMENTS.get(key) }
     }
 
     #[inline(always)]

@@ -64,6 +64,7 @@ fn host_and_kernel_agree_on_random_frames() {
             let flows = kernel.flows(world.flows.len()).expect("flows");
             let stamps = kernel.stamps(world.stamps.len()).expect("stamps");
             memory.adopt(now, &flows, &stamps);
+            memory.adopt_fragments(kernel.fragments().expect("notes"));
             let on_host = host(&world, &memory, &frame, hook, now);
             let mut in_kernel = run_in_kernel(&world, &frame, hook, &mut kernel).expect("a run");
             in_kernel.clock.0 = now;

@@ -18,16 +18,15 @@ use crate::abi::{Address, Backend, Counter, Fragment, FragmentKey};
 pub const LIFETIME_NS: u64 = 30_000_000_000;
 
 /// Steers a later fragment.
-#[inline(never)]
+#[inline(always)]
 pub fn follow<P: Packet, T: Tables>(packet: &mut P, tables: &T, headers: &Headers) -> Outcome {
-    let mut note = Fragment::default();
-    if !find(tables, headers, &mut note) {
+    let Some(note) = find(tables, headers) else {
         // To a VIP it may have been for a service; anywhere else it is the stack's, as it always was.
         return Outcome::stop(match tables.vip(&headers.destination) {
             Some(_) => Counter::DropFragmentBeforeFirst,
             None => Counter::PassNoService,
         });
-    }
+    };
     match note.way {
         Fragment::BACKEND => to_backend(packet, tables, headers, &note),
         Fragment::REPLY => reply::forward(packet, headers, &note.vip, 0),
@@ -35,17 +34,14 @@ pub fn follow<P: Packet, T: Tables>(packet: &mut P, tables: &T, headers: &Header
     }
 }
 
-/// The note of a fragment's datagram; false where there is none that counts.
-#[inline(always)]
-pub fn find<T: Tables>(tables: &T, headers: &Headers, note: &mut Fragment) -> bool {
-    let Some(found) = tables.fragment(&key(headers)) else {
-        return false;
-    };
-    *note = found;
-    tables.now().saturating_sub(note.seen_ns) < LIFETIME_NS
+/// The note of a fragment's datagram that counts. In place, where the table has it: the stack has no room for it.
+#[inline(never)]
+pub fn find<'a, T: Tables>(tables: &'a T, headers: &Headers) -> Option<T::Note<'a>> {
+    let note = tables.fragment(&key(headers))?;
+    (tables.now().saturating_sub(note.seen_ns) < LIFETIME_NS).then_some(note)
 }
 
-#[inline(always)]
+#[inline(never)]
 fn to_backend<P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,

@@ -30,8 +30,10 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
         Parsed::Transport if to_group(packet) => Outcome::stop(other(tables, &headers.destination)),
         Parsed::Transport => match service::find(tables, &headers) {
             Some((index, service)) => service::steer(packet, tables, index, service, &mut headers),
-            None => reply::restore(packet, tables, &headers)
-                .unwrap_or_else(|| unclaimed(tables, &headers)),
+            None => match reply::source_of(tables, &headers) {
+                Some(reply) => reply::restore(packet, tables, &mut headers, reply),
+                None => unclaimed(tables, &headers),
+            },
         },
         Parsed::Fragment if to_group(packet) => Outcome::stop(other(tables, &headers.destination)),
         Parsed::Fragment => fragment::follow(packet, tables, &headers),

@@ -83,6 +83,17 @@ pub enum Parsed {
 /// to, they fill the 512 bytes of stack that programs in the kernel have.
 #[inline(never)]
 pub fn parse<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
+    let parsed = read(packet, headers);
+    headers.l3 = packet.forget(headers.l3);
+    headers.l4 = packet.forget(headers.l4);
+    headers.ipv6 = packet.forget(usize::from(headers.ipv6)) as u8;
+    headers.fragment = packet.forget(usize::from(headers.fragment)) as u8;
+    headers.protocol = packet.forget(usize::from(headers.protocol)) as u8;
+    parsed
+}
+
+#[inline(always)]
+fn read<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
     let mut at = ETH_TYPE;
     let mut found = [0; 2];
     for _ in 0..3 {

@@ -17,28 +17,28 @@ use crate::wire::header::{
     UDP_CHECKSUM,
 };
 
-/// At XDP: a reply of a backend behind this host. None: not a reply, untouched.
+/// At XDP: sends a reply of a backend behind this host to its client; `reply` is what [`source_of`] found.
 ///
 /// Where the kernel's routing knows the next hop, the reply is forwarded. Where it does not, the stack forwards it, and
-/// takes one from its time to live as any router.
-#[inline(never)]
+/// takes one from its time to live as any router. In the kernel the steps are functions called one after the other: on
+/// top of one another they would not fit on the stack.
+#[inline(always)]
 pub fn restore<P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
-    headers: &Headers,
-) -> Option<Outcome> {
-    let reply = source_of(tables, headers)?;
-    let mut headers = *headers;
-    if parse::transport(packet, &mut headers).is_none() {
-        return Some(Outcome::stop(Counter::DropMalformed));
+    headers: &mut Headers,
+    reply: &Reply,
+) -> Outcome {
+    if parse::transport(packet, headers).is_none() {
+        return Outcome::stop(Counter::DropMalformed);
     }
-    let outcome = forward(packet, &headers, &reply.vip, reply.port);
+    let outcome = forward(packet, headers, &reply.vip, reply.port);
     if headers.fragment == Headers::FIRST
         && outcome.counter.verdict() as u32 != Verdict::Drop as u32
     {
-        fragment::was_reply(tables, &headers, &reply.vip);
+        fragment::was_reply(tables, headers, &reply.vip);
     }
-    Some(outcome)
+    outcome
 }
 
 /// Sends a reply on to its client, from the VIP; `port` is the service's, of no meaning for a later fragment.
@@ -105,8 +105,8 @@ pub fn leave<E: Egress, T: Tables>(packet: &mut E, tables: &T) -> Option<Outcome
             parse::transport(packet, &mut headers)?;
         }
         Parsed::Fragment => {
-            let mut note = Fragment::default();
-            if !fragment::find(tables, &headers, &mut note) || note.way != Fragment::REPLY {
+            let note = fragment::find(tables, &headers)?;
+            if note.way != Fragment::REPLY {
                 return None;
             }
             from.vip = note.vip;
@@ -156,8 +156,8 @@ fn replace<E: Egress>(packet: &mut E, headers: &Headers, from: &Reply) -> Option
 }
 
 /// What the source of a packet becomes, if it is a reply to a client.
-#[inline(always)]
-fn source_of<'a, T: Tables>(tables: &'a T, headers: &Headers) -> Option<&'a Reply> {
+#[inline(never)]
+pub fn source_of<'a, T: Tables>(tables: &'a T, headers: &Headers) -> Option<&'a Reply> {
     let key = ReplyKey {
         address: headers.source,
         port: headers.source_port,

@@ -64,6 +64,11 @@ impl<'a> Memory<'a> {
         }
     }
 
+    /// The notes of first fragments as somebody else left them.
+    pub fn adopt_fragments(&self, notes: Vec<(FragmentKey, Fragment)>) {
+        self.fragments.replace(notes.into_iter().collect());
+    }
+
     /// The words of every flow set.
     pub fn flows(&self) -> Vec<[u64; 8]> {
         let words = |set: &Set| std::array::from_fn(|word| set.load(word));
@@ -171,6 +176,11 @@ impl SlotTables for Memory<'_> {
 }
 
 impl Tables for Memory<'_> {
+    type Note<'a>
+        = Box<Fragment>
+    where
+        Self: 'a;
+
     fn vip(&self, address: &Address) -> Option<Vip> {
         find(&self.world.vips, address).copied()
     }
@@ -195,8 +205,8 @@ impl Tables for Memory<'_> {
         find(&self.world.interfaces, &index)
     }
 
-    fn fragment(&self, key: &FragmentKey) -> Option<Fragment> {
-        self.fragments.borrow().get(key).copied()
+    fn fragment(&self, key: &FragmentKey) -> Option<Box<Fragment>> {
+        self.fragments.borrow().get(key).copied().map(Box::new)
     }
 
     fn set_fragment(&self, key: &FragmentKey, fragment: &Fragment) {
