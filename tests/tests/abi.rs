@@ -4,7 +4,8 @@
 
 use splitter_common::abi::{
     ABI_VERSION, Address, Backend, Counter, FlowSet, Fragment, FragmentKey, Interface, Reply,
-    ReplyKey, Service, ServiceKey, Settings, SlotState, SlotWord, Stamps, Traffic, Vip, maps,
+    ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotState, SlotWord, Stamps, Traffic, Vip,
+    maps,
 };
 use splitter_tests::cases::kernel::Kernel;
 use std::fmt::Write;
@@ -60,6 +61,7 @@ fn layouts_are_the_blessed_ones() {
             mode,
             affinity,
             in_use,
+            routed,
             reserved
         }
     );
@@ -74,6 +76,14 @@ fn layouts_are_the_blessed_ones() {
             port,
             mtu,
             reserved
+        }
+    );
+    layout!(
+        out,
+        RouteKey {
+            prefix_length,
+            first_slot,
+            address
         }
     );
     layout!(
@@ -182,6 +192,7 @@ fn the_object_has_the_maps() {
         (maps::STAMPS, 4, size_of::<Stamps>()),
         (maps::BACKENDS, 4, size_of::<Backend>()),
         (maps::FLOWS, 4, size_of::<FlowSet>()),
+        (maps::ROUTES, size_of::<RouteKey>(), 4),
         (maps::REPLIES, size_of::<ReplyKey>(), size_of::<Reply>()),
         (
             maps::FRAGMENTS,

@@ -4,8 +4,8 @@
 use core::ops::Deref;
 
 use crate::abi::{
-    Address, Backend, Counter, Fragment, FragmentKey, Interface, Reply, ReplyKey, Service,
-    ServiceKey, Settings, SlotWord, Stamp, Vip,
+    Address, Backend, Counter, Fragment, FragmentKey, Interface, Reply, ReplyKey, RouteKey,
+    Service, ServiceKey, Settings, SlotWord, Stamp, Vip,
 };
 
 /// The stamps of one slot. Each call is one access to memory.
@@ -69,6 +69,8 @@ pub trait Tables: SlotTables {
     fn service_index(&self, key: &ServiceKey) -> Option<u32>;
     /// A service by its index.
     fn service(&self, index: u32) -> Option<&Service>;
+    /// First slot of the row of the longest prefix that has a client.
+    fn row(&self, key: &RouteKey) -> Option<u32>;
     /// What the source of a reply becomes.
     fn reply(&self, key: &ReplyKey) -> Option<&Reply>;
     /// Whether this host owns an address itself.
