@@ -7,6 +7,7 @@ use super::parse::Headers;
 use super::tables::Tables;
 use super::{encapsulate, rewrite};
 use crate::abi::{Backend, Counter, Mode, Service};
+use crate::wire::header::ETH_LEN;
 
 /// Rewrites a packet for `backend` and says where it goes, or why it is dropped.
 #[inline(always)]
@@ -21,6 +22,7 @@ pub fn forward<P: Packet, T: Tables>(
     if service.mode == Mode::Dsr as u8 {
         // The backend is on the link: it takes the client's packet as if it had stood where we stand, TTL included.
         next_hop(packet, headers, backend)?;
+        untag(packet, headers, backend.interface).ok_or(Counter::DropInternal)?;
         return Ok(Outcome::forward(Counter::ForwardDsr, backend.interface));
     }
     if service.mode == Mode::Ipip as u8 {
@@ -35,6 +37,7 @@ pub fn forward<P: Packet, T: Tables>(
     }
     next_hop(packet, headers, backend)?;
     rewrite(packet, headers, backend, headers.ttl - 1)?;
+    untag(packet, headers, backend.interface).ok_or(Counter::DropInternal)?;
     Ok(Outcome::forward(Counter::ForwardNat, backend.interface))
 }
 
@@ -69,6 +72,20 @@ fn tunnel<P: Packet, T: Tables>(
         Counter::ForwardIpip => Ok(Outcome::forward(Counter::ForwardIpip, backend.interface)),
         _ => Err(Counter::DropInternal),
     }
+}
+
+/// Takes the VLAN tags off a frame that leaves on another interface than it came in on: they name a network of that
+/// link. Offsets in `headers` no longer hold afterwards.
+#[inline(always)]
+pub fn untag<P: Packet>(packet: &mut P, headers: &Headers, interface: u32) -> Option<()> {
+    let tags = headers.l3.wrapping_sub(ETH_LEN);
+    if tags == 0 || interface == packet.interface() {
+        return Some(());
+    }
+    // The EtherType of what is inside stands at the end of the tags already.
+    let macs = packet.read::<12>(0)?;
+    packet.grow_front(-(tags as i32))?;
+    packet.write(0, macs)
 }
 
 /// Addresses the frame to the backend's next hop.

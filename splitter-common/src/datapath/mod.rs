@@ -2,8 +2,10 @@
 
 pub mod choice;
 pub mod encapsulate;
+pub mod extensions;
 pub mod flow_table;
 pub mod forward;
+pub mod fragment;
 pub mod measure;
 pub mod neighbour;
 pub mod originate;
@@ -30,14 +32,22 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
     let outcome = match parse::parse(packet, &mut headers) {
         Parsed::Transport if to_group(packet) => Outcome::stop(other(tables, &headers.destination)),
         Parsed::Transport => match service::find(tables, &headers) {
-            Some(service) => service::steer(packet, tables, service, &mut headers),
-            None => reply::restore(packet, tables, &headers)
-                .unwrap_or(Outcome::stop(Counter::PassNoService)),
+            Some((index, service)) => service::steer(packet, tables, index, service, &mut headers),
+            None => match reply::source_of(tables, &headers) {
+                Some(reply) => reply::restore(packet, tables, &mut headers, reply),
+                None => unclaimed(tables, &headers),
+            },
         },
-        Parsed::Arp => neighbour::answer_arp(packet, tables, headers.l3)
-            .unwrap_or(Outcome::stop(Counter::PassNotIp)),
-        Parsed::Icmpv6 => neighbour::answer_solicitation(packet, tables, headers.l3, headers.l4)
-            .unwrap_or(Outcome::stop(other(tables, &headers.destination))),
+        Parsed::Fragment if to_group(packet) => Outcome::stop(other(tables, &headers.destination)),
+        Parsed::Fragment => fragment::follow(packet, tables, &mut headers),
+        Parsed::Arp if neighbour::answer_arp(packet, tables, headers.l3) => answered(packet),
+        Parsed::Arp => Outcome::stop(Counter::PassNotIp),
+        Parsed::Icmpv6
+            if neighbour::answer_solicitation(packet, tables, headers.l3, headers.l4) =>
+        {
+            answered(packet)
+        }
+        Parsed::Icmpv6 => Outcome::stop(other(tables, &headers.destination)),
         Parsed::Other => Outcome::stop(other(tables, &headers.destination)),
         Parsed::NotIp => Outcome::stop(Counter::PassNotIp),
         Parsed::Malformed => Outcome::stop(Counter::PassMalformed),
@@ -51,6 +61,12 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
     outcome
 }
 
+/// Back to where the question of a neighbour came from.
+#[inline(always)]
+fn answered<P: Packet>(packet: &P) -> Outcome {
+    Outcome::forward(Counter::AnswerNeighbour, packet.interface())
+}
+
 /// Tells the sender of a packet that it is too long, where that is due.
 #[inline(always)]
 fn told<P: Packet, T: Tables>(packet: &mut P, tables: &T, headers: &Headers) -> Outcome {
@@ -58,6 +74,15 @@ fn told<P: Packet, T: Tables>(packet: &mut P, tables: &T, headers: &Headers) -> 
         Counter::AnswerTooLong => Outcome::forward(Counter::AnswerTooLong, packet.interface()),
         counter => Outcome::stop(counter),
     }
+}
+
+/// TCP or UDP that is neither for a service nor a reply: the stack's, with all its fragments.
+#[inline(always)]
+fn unclaimed<T: Tables>(tables: &T, headers: &Headers) -> Outcome {
+    if headers.fragment == Headers::FIRST && tables.vip(&headers.destination).is_some() {
+        fragment::went_to_stack(tables, headers);
+    }
+    Outcome::stop(Counter::PassNoService)
 }
 
 /// Whether a frame is for all hosts of the link or a group of them (IEEE 802, the first bit sent): every edge host

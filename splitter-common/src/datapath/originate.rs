@@ -10,7 +10,7 @@ use super::tables::Tables;
 use crate::abi::{Address, Counter};
 use crate::wire::checksum::{finish, sum};
 use crate::wire::header::{
-    ETH_TYPE, ICMP, ICMPV6, IPV4_DONT_FRAGMENT, IPV4_FRAGMENT, IPV4_LEN, IPV6_LEN, TCP, UDP,
+    ETH_TYPE, ICMP, ICMPV6, IPV4_DONT_FRAGMENT, IPV4_LEN, IPV6_LEN, TCP, UDP,
 };
 
 /// Bytes of the packet that an answer quotes. Whole headers of every packet that is steered fit, options and all, and more
@@ -44,6 +44,7 @@ pub fn too_long<P: Packet, T: Tables>(packet: &mut P, tables: &T, headers: &Head
     let transport = headers.protocol == TCP || headers.protocol == UDP;
     if limit == 0
         || !transport
+        || headers.fragment == Headers::LATER
         || usize::from(headers.length) < QUOTED
         || !may_be_answered(packet, headers)
         || !is_one_host(headers)
@@ -70,10 +71,9 @@ fn may_be_answered<P: Packet>(packet: &P, headers: &Headers) -> bool {
     if headers.ipv6 != 0 {
         return headers.length > IPV6_LEAST_MTU;
     }
-    packet.read::<2>(headers.l3 + 6).is_some_and(|flags| {
-        let flags = u16::from_be_bytes(flags);
-        flags & IPV4_DONT_FRAGMENT != 0 && flags & IPV4_FRAGMENT & 0x1fff == 0
-    })
+    packet
+        .read::<2>(headers.l3 + 6)
+        .is_some_and(|flags| u16::from_be_bytes(flags) & IPV4_DONT_FRAGMENT != 0)
 }
 
 /// Whether the source names one host: neither a group, nor everybody, nor nobody.
