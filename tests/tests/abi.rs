@@ -3,8 +3,8 @@
 //! with `SPLITTER_BLESS=1`.
 
 use splitter_common::abi::{
-    ABI_VERSION, Address, Backend, Counter, FlowSet, Interface, Reply, ReplyKey, Service,
-    ServiceKey, Settings, SlotState, SlotWord, Stamps, Traffic, Vip, maps,
+    ABI_VERSION, Address, Backend, Counter, FlowSet, Hairpin, HairpinKey, Interface, Reply,
+    ReplyKey, Service, ServiceKey, Settings, SlotState, SlotWord, Stamps, Traffic, Vip, maps,
 };
 use splitter_tests::cases::kernel::Kernel;
 use std::fmt::Write;
@@ -28,7 +28,10 @@ fn layouts_are_the_blessed_ones() {
         Settings {
             hash_key,
             flow_set_mask,
-            handshake_mask
+            handshake_mask,
+            reverse_set_mask,
+            reserved,
+            hairpin_source
         }
     );
     layout!(
@@ -60,6 +63,7 @@ fn layouts_are_the_blessed_ones() {
             mode,
             affinity,
             in_use,
+            index,
             reserved
         }
     );
@@ -85,14 +89,7 @@ fn layouts_are_the_blessed_ones() {
             reserved
         }
     );
-    layout!(
-        out,
-        Reply {
-            vip,
-            port,
-            reserved
-        }
-    );
+    layout!(out, Reply { vip, port, shared });
     layout!(
         out,
         Traffic {
@@ -103,6 +100,31 @@ fn layouts_are_the_blessed_ones() {
         }
     );
     layout!(out, FlowSet { words });
+    layout!(
+        out,
+        HairpinKey {
+            near,
+            far,
+            near_port,
+            far_port,
+            protocol,
+            leg,
+            reserved
+        }
+    );
+    layout!(
+        out,
+        Hairpin {
+            caller,
+            vip,
+            backend,
+            caller_port,
+            vip_port,
+            backend_port,
+            port,
+            seen
+        }
+    );
     layout!(
         out,
         Stamps {

@@ -64,6 +64,10 @@ fn host_and_kernel_agree_on_random_frames() {
             let flows = kernel.flows(world.flows.len()).expect("flows");
             let stamps = kernel.stamps(world.stamps.len()).expect("stamps");
             memory.adopt(now, &flows, &stamps);
+            let reverse = kernel
+                .reverse(world.reverse.len())
+                .expect("reverse records");
+            memory.adopt_nat(&reverse, &kernel.hairpins().expect("calls"));
             let on_host = host(&world, &memory, &frame, hook, now);
             let mut in_kernel = run_in_kernel(&world, &frame, hook, &mut kernel).expect("a run");
             in_kernel.clock.0 = now;
@@ -116,6 +120,8 @@ fn host_and_kernel_agree_on_random_frames() {
             "reply_local",
             "drop_handover",
             "drop_too_long",
+            "drop_reverse_conflict",
+            "drop_hairpin",
         ] {
             assert!(
                 verdicts.get(name).is_some_and(|count| *count >= 20),
@@ -144,6 +150,8 @@ fn host(world: &World, memory: &Memory, frame: &[u8], hook: Hook, now: u64) -> S
         counted: memory.counted(),
         flows: memory.flows(),
         stamps: memory.stamps(),
+        reverse: memory.reverse(),
+        hairpins: memory.hairpins(),
         clock: (now, now),
     }
 }
@@ -162,7 +170,8 @@ fn difference(host: &Seen, kernel: &Seen) -> String {
         return "bytes differ".into();
     }
     let later = tick(to).wrapping_sub(tick(from)) + 1;
-    for (set, (a, b)) in host.flows.iter().zip(&kernel.flows).enumerate() {
+    let sets = |seen: &Seen| [seen.flows.clone(), seen.reverse.clone()].concat();
+    for (set, (a, b)) in sets(host).iter().zip(&sets(kernel)).enumerate() {
         if b[0] >> 63 != 0 {
             return format!("flow set {set} stays locked");
         }
@@ -173,6 +182,14 @@ fn difference(host: &Seen, kernel: &Seen) -> String {
                 return format!("flow set {set}: host {mine:?}, kernel {theirs:?}");
             }
         }
+    }
+    let timeless = |seen: &Seen| {
+        let mut calls = seen.hairpins.clone();
+        calls.values_mut().for_each(|call| call.seen = 0);
+        calls
+    };
+    if timeless(host) != timeless(kernel) {
+        return format!("calls differ: {:?}, {:?}", host.hairpins, kernel.hairpins);
     }
     for (slot, (a, b)) in host.stamps.iter().zip(&kernel.stamps).enumerate() {
         let same = |a: u64, b: u64| a == b || (a == from && (from..=to).contains(&b));

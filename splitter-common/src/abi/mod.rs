@@ -6,12 +6,14 @@
 mod backend;
 mod counter;
 mod flow;
+mod hairpin;
 mod service;
 mod slot;
 
 pub use backend::{Backend, Reply, ReplyKey, Traffic};
 pub use counter::{Counter, Verdict};
 pub use flow::{ENTRIES_PER_SET, FlowSet, WORDS_PER_SET};
+pub use hairpin::{Hairpin, HairpinKey, Leg};
 pub use service::{Affinity, Interface, Mode, Service, ServiceKey, Settings, Vip};
 pub use slot::{SlotState, SlotWord, Stamp, Stamps};
 
@@ -38,6 +40,12 @@ pub mod maps {
     pub const FLOWS: &str = "FLOWS";
     /// [`ReplyKey`](super::ReplyKey) → [`Reply`](super::Reply).
     pub const REPLIES: &str = "REPLIES";
+    /// Memory-mapped array of [`FlowSet`](super::FlowSet): whose flow it is that a shared backend answers.
+    pub const REVERSE: &str = "REVERSE";
+    /// Addresses of `nat` backends: [`Address`](super::Address) → `u32` 1.
+    pub const NAT_ADDRESSES: &str = "NAT_ADDRESSES";
+    /// [`HairpinKey`](super::HairpinKey) → [`Hairpin`](super::Hairpin).
+    pub const HAIRPINS: &str = "HAIRPINS";
     /// Addresses that this host owns: [`Address`](super::Address) → `u32` 1.
     pub const OWN_ADDRESSES: &str = "OWN_ADDRESSES";
     /// Interface index → [`Interface`](super::Interface).

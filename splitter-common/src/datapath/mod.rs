@@ -3,12 +3,14 @@
 pub mod choice;
 pub mod flow_table;
 pub mod forward;
+pub mod hairpin;
 pub mod measure;
 pub mod neighbour;
 pub mod outcome;
 pub mod packet;
 pub mod parse;
 pub mod reply;
+pub mod reverse;
 pub mod rewrite;
 pub mod service;
 pub mod tables;
@@ -28,6 +30,9 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
         Parsed::Transport if to_group(packet) => Outcome::stop(other(tables, &headers.destination)),
         Parsed::Transport => match service::find(tables, &headers) {
             Some(service) => service::steer(packet, tables, service, &mut headers),
+            None if hairpin::is_source(tables, &headers) => {
+                hairpin::back(packet, tables, &mut headers)
+            }
             None => reply::restore(packet, tables, &headers)
                 .unwrap_or(Outcome::stop(Counter::PassNoService)),
         },

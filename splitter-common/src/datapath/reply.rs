@@ -7,8 +7,8 @@
 use super::outcome::Outcome;
 use super::packet::Packet;
 use super::parse::{self, Headers, Parsed};
-use super::rewrite;
 use super::tables::{NextHop, Tables};
+use super::{reverse, rewrite};
 use crate::abi::{Address, Counter, Reply, ReplyKey};
 use crate::wire::header::{
     ETH_SOURCE, IPV4_CHECKSUM, IPV4_SOURCE, IPV6_SOURCE, SOURCE_PORT, TCP, TCP_CHECKSUM,
@@ -25,7 +25,10 @@ pub fn restore<P: Packet, T: Tables>(
     tables: &T,
     headers: &Headers,
 ) -> Option<Outcome> {
-    let reply = source_of(tables, headers)?;
+    let mut reply = Reply::default();
+    if !source_of(tables, headers, &mut reply) {
+        return None;
+    }
     let mut headers = *headers;
     if parse::transport(packet, &mut headers).is_none() {
         return Some(Outcome::stop(Counter::DropMalformed));
@@ -92,7 +95,10 @@ pub fn leave<E: Egress, T: Tables>(packet: &mut E, tables: &T) -> Option<Outcome
     if parse::parse(packet, &mut headers) != Parsed::Transport {
         return None;
     }
-    let reply = source_of(tables, &headers)?;
+    let mut reply = Reply::default();
+    if !source_of(tables, &headers, &mut reply) {
+        return None;
+    }
     parse::transport(packet, &mut headers)?;
     let udp = headers.protocol != TCP;
     let (l3, l4) = (headers.l3, headers.l4);
@@ -121,22 +127,31 @@ pub fn leave<E: Egress, T: Tables>(packet: &mut E, tables: &T) -> Option<Outcome
     Some(outcome)
 }
 
-/// What the source of a packet becomes, if it is a reply to a client.
+/// Whether a packet is a reply to a client; then `reply` is what its source becomes.
 #[inline(always)]
-fn source_of<'a, T: Tables>(tables: &'a T, headers: &Headers) -> Option<&'a Reply> {
+pub fn source_of<T: Tables>(tables: &T, headers: &Headers, reply: &mut Reply) -> bool {
     let key = ReplyKey {
         address: headers.source,
         port: headers.source_port,
         protocol: headers.protocol,
         reserved: 0,
     };
-    let reply = tables.reply(&key)?;
-    (!tables.owns(&headers.destination)).then_some(reply)
+    let Some(row) = tables.reply(&key) else {
+        return false;
+    };
+    if tables.owns(&headers.destination) {
+        return false;
+    }
+    *reply = *row;
+    if reply.shared != 0 {
+        reverse::resolve(tables, headers, reply);
+    }
+    true
 }
 
 /// Addresses the frame to the next hop.
 #[inline(always)]
-fn send<P: Packet>(packet: &mut P, hop: &NextHop) -> Option<()> {
+pub(super) fn send<P: Packet>(packet: &mut P, hop: &NextHop) -> Option<()> {
     packet.write(0, hop.destination_mac)?;
     packet.write(ETH_SOURCE, hop.source_mac)
 }

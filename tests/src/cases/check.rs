@@ -4,14 +4,16 @@ use super::cast::INGRESS;
 use super::craft::{Frame, balance, craft};
 use super::kernel::{self, Kernel};
 use super::memory::{Bytes, Memory};
+use super::nat;
 use super::spec::{Hook, Instance, Record, Way};
 use super::world::{SECOND, World, flow, pack};
 use anyhow::{Context, Result, bail, ensure};
 use splitter::object;
-use splitter_common::abi::{Counter, Stamps, Verdict};
+use splitter_common::abi::{Counter, Hairpin, HairpinKey, Stamps, Verdict};
 use splitter_common::datapath::flow_table::{Record as Packed, tick};
 use splitter_common::datapath::reply::{self, Egress};
 use splitter_common::datapath::steer;
+use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 /// What the host's clock says in every case.
@@ -41,6 +43,10 @@ pub struct Seen {
     pub flows: Vec<[u64; 8]>,
     /// The stamps afterwards.
     pub stamps: Vec<Stamps>,
+    /// The reverse records afterwards.
+    pub reverse: Vec<[u64; 8]>,
+    /// The calls that come back to their link, afterwards.
+    pub hairpins: BTreeMap<HairpinKey, Hairpin>,
     /// The clock before and after the run.
     pub clock: (u64, u64),
 }
@@ -54,9 +60,9 @@ pub struct Prepared {
     expected: Vec<u8>,
     counter: Option<Counter>,
     via: Option<u32>,
-    now: u64,
+    pub(super) now: u64,
     /// Hash and slot of the frame's flow, where it has one.
-    flow: Option<(u64, usize)>,
+    pub(super) flow: Option<(u64, usize)>,
 }
 
 impl Prepared {
@@ -76,14 +82,17 @@ impl Prepared {
             output.insert("word".into(), Value::Integer(word));
         }
         let bytes = craft(&frame(&input)?, family, protocol)?;
-        let expected = craft(&frame(&output)?, family, protocol)?;
         let flow = flow(&world, &bytes);
+        let hash = flow.map(|(hash, _)| hash);
+        nat::name_port(&mut output, hash);
+        let expected = craft(&frame(&output)?, family, protocol)?;
         for (index, record) in case.records.iter().enumerate() {
             let hash = flow.context("records need a flow")?.0;
             let (a, b) = pack(record, hash, &world, now)?;
             world.flows[0].words[2 * index] = a;
             world.flows[0].words[2 * index + 1] = b;
         }
+        nat::fill(instance, &mut world, hash, now)?;
         Ok(Self {
             world,
             frame: bytes,
@@ -131,7 +140,8 @@ impl Prepared {
             digits(&self.expected)
         );
         self.judge_records(case.records_after.as_deref(), seen)?;
-        self.judge_stamps(&case.stamped, seen)
+        self.judge_stamps(&case.stamped, seen)?;
+        nat::judge(instance, self, seen)
     }
 
     fn judge_records(&self, after: Option<&[Record]>, seen: &Seen) -> Result<()> {
@@ -223,6 +233,8 @@ impl Prepared {
             counted: memory.counted(),
             flows: memory.flows(),
             stamps: memory.stamps(),
+            reverse: memory.reverse(),
+            hairpins: memory.hairpins(),
             clock: (self.now, self.now),
         }
     }
@@ -262,6 +274,8 @@ pub fn run_in_kernel(world: &World, frame: &[u8], hook: Hook, kernel: &mut Kerne
         counted,
         flows: kernel.flows(world.flows.len())?,
         stamps: kernel.stamps(world.stamps.len())?,
+        reverse: kernel.reverse(world.reverse.len())?,
+        hairpins: kernel.hairpins()?,
         clock: (start, end),
     })
 }

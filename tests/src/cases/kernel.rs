@@ -10,7 +10,8 @@ use bytemuck::bytes_of;
 use futures_util::TryStreamExt;
 use rtnetlink::{LinkUnspec, LinkVeth, RouteMessageBuilder};
 use splitter::object::{EGRESS, INGRESS, OBJECT};
-use splitter_common::abi::{Address, Counter, FlowSet, Stamps, Traffic, maps};
+use splitter_common::abi::{Address, Counter, FlowSet, Hairpin, HairpinKey, Stamps, Traffic, maps};
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ pub struct Kernel {
     vips: Vec<Address>,
     keys: Vec<[u8; 20]>,
     replies: Vec<[u8; 20]>,
+    nat: Vec<Address>,
     own: Vec<Address>,
     stays_in_its_thread: PhantomData<*const ()>,
 }
@@ -77,6 +79,7 @@ impl Kernel {
             vips: Vec::new(),
             keys: Vec::new(),
             replies: Vec::new(),
+            nat: Vec::new(),
             own: Vec::new(),
             stays_in_its_thread: PhantomData,
         })
@@ -109,15 +112,35 @@ impl Kernel {
         for key in std::mem::take(&mut self.replies) {
             self.hash::<20, 20>(maps::REPLIES)?.remove(&key)?;
         }
+        for key in std::mem::take(&mut self.nat) {
+            self.hash::<16, 4>(maps::NAT_ADDRESSES)?.remove(&key)?;
+        }
+        for key in self.hairpins()?.keys() {
+            let key = raw(key)?;
+            self.hash::<40, 64>(maps::HAIRPINS)?.remove(&key)?;
+        }
         for key in std::mem::take(&mut self.own) {
             self.hash::<16, 4>(maps::OWN_ADDRESSES)?.remove(&key)?;
         }
-        self.put::<_, 24>(maps::SETTINGS, std::slice::from_ref(&world.settings))?;
+        self.put::<_, 64>(maps::SETTINGS, std::slice::from_ref(&world.settings))?;
         self.put::<_, 80>(maps::SERVICES, &world.services)?;
         self.put::<_, 8>(maps::SLOTS, &world.slots)?;
         self.put::<_, 32>(maps::STAMPS, &world.stamps)?;
         self.put::<_, 64>(maps::BACKENDS, &world.backends)?;
         self.put::<_, 64>(maps::FLOWS, &world.flows)?;
+        self.put::<_, 64>(maps::REVERSE, &world.reverse)?;
+        for address in &world.nat {
+            self.hash::<16, 4>(maps::NAT_ADDRESSES)?
+                .insert(address, raw(&1_u32)?, 0)?;
+            if !self.nat.contains(address) {
+                self.nat.push(*address);
+            }
+        }
+        for (key, hairpin) in &world.hairpins {
+            let (key, hairpin) = (raw(key)?, raw(hairpin)?);
+            self.hash::<40, 64>(maps::HAIRPINS)?
+                .insert(key, hairpin, 0)?;
+        }
         self.put::<_, 8>(
             maps::HANDSHAKES,
             &vec![0_u64; world.settings.handshake_mask as usize + 1],
@@ -155,6 +178,26 @@ impl Kernel {
     pub fn flows(&mut self, count: usize) -> Result<Vec<[u64; 8]>> {
         let sets: Vec<FlowSet> = self.get::<_, 64>(maps::FLOWS, count)?;
         Ok(sets.iter().map(|set| set.words).collect())
+    }
+
+    /// The first `count` sets of reverse records.
+    pub fn reverse(&mut self, count: usize) -> Result<Vec<[u64; 8]>> {
+        let sets: Vec<FlowSet> = self.get::<_, 64>(maps::REVERSE, count)?;
+        Ok(sets.iter().map(|set| set.words).collect())
+    }
+
+    /// The calls that come back to their link.
+    pub fn hairpins(&mut self) -> Result<BTreeMap<HairpinKey, Hairpin>> {
+        let map = self.hash::<40, 64>(maps::HAIRPINS)?;
+        map.iter()
+            .map(|entry| {
+                let (key, hairpin) = entry?;
+                Ok((
+                    bytemuck::pod_read_unaligned(&key),
+                    bytemuck::pod_read_unaligned(&hairpin),
+                ))
+            })
+            .collect()
     }
 
     /// The first `count` rows of stamps.
@@ -252,6 +295,7 @@ fn map_data(map: &aya::maps::Map) -> Result<&MapData> {
     match map {
         aya::maps::Map::Array(data)
         | aya::maps::Map::HashMap(data)
+        | aya::maps::Map::LruHashMap(data)
         | aya::maps::Map::PerCpuArray(data) => Ok(data),
         other => bail!("a map of an unexpected type: {other:?}"),
     }

@@ -15,6 +15,7 @@ pub mod check;
 pub mod craft;
 pub mod kernel;
 pub mod memory;
+pub mod nat;
 pub mod random;
 pub mod spec;
 pub mod world;

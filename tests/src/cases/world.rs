@@ -5,13 +5,14 @@ use super::memory::Bytes;
 use super::spec::{BackendChange, Instance, Protocol, Record, Slot, Way};
 use anyhow::{Context, Result, bail};
 use splitter_common::abi::{
-    Address, Affinity, Backend, FlowSet, Interface, Mode, Reply, ReplyKey, Service, ServiceKey,
-    Settings, SlotState, SlotWord, Stamps, Vip,
+    Address, Affinity, Backend, FlowSet, Hairpin, HairpinKey, Interface, Mode, Reply, ReplyKey,
+    Service, ServiceKey, Settings, SlotState, SlotWord, Stamps, Vip,
 };
 use splitter_common::datapath::flow_table::{Kind, Record as Packed, tag_of, tick};
 use splitter_common::datapath::parse::{Headers, Parsed, parse};
 use splitter_common::datapath::tables::NextHop;
 use splitter_common::hash;
+use std::collections::BTreeMap;
 
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1_000_000_000;
@@ -43,6 +44,12 @@ pub struct World {
     pub flows: Vec<FlowSet>,
     /// What the sources of replies become.
     pub replies: Vec<(ReplyKey, Reply)>,
+    /// The table of reverse records.
+    pub reverse: Vec<FlowSet>,
+    /// Addresses of `nat` backends.
+    pub nat: Vec<Address>,
+    /// Calls of backends that come back to their link.
+    pub hairpins: BTreeMap<HairpinKey, Hairpin>,
     /// Addresses of this host.
     pub own: Vec<Address>,
     /// Interfaces that carry the program.
@@ -59,6 +66,8 @@ impl World {
                 hash_key: [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908],
                 flow_set_mask: flow_sets - 1,
                 handshake_mask: 15,
+                reverse_set_mask: flow_sets - 1,
+                ..Settings::default()
             },
             vips: Vec::new(),
             keys: Vec::new(),
@@ -68,6 +77,9 @@ impl World {
             backends: Vec::new(),
             flows: vec![FlowSet::default(); flow_sets as usize],
             replies: Vec::new(),
+            reverse: vec![FlowSet::default(); flow_sets as usize],
+            nat: Vec::new(),
+            hairpins: BTreeMap::new(),
             own: Vec::new(),
             interfaces: Vec::new(),
             routes: Vec::new(),
@@ -102,6 +114,12 @@ impl World {
         let (word, stamps) = slot(&case.slot, now)?;
         world.slots.fill(word);
         world.stamps.fill(stamps);
+        if case.shared {
+            world.share(0, instance.family, "quiet:80")?;
+        }
+        if case.hairpin {
+            world.use_hairpin(instance.family)?;
+        }
         for (number, change) in &case.backends {
             let backend = world
                 .backends
@@ -153,7 +171,8 @@ impl World {
             } as u8,
             affinity: Affinity::Flow as u8,
             in_use: 1,
-            reserved: [0; 6],
+            index: u16::try_from(self.services.len())?,
+            reserved: [0; 4],
         });
         for _ in 0..SLOTS {
             self.slots.push(SlotWord::steady(0));
@@ -171,9 +190,10 @@ impl World {
                 let reply = Reply {
                     vip,
                     port,
-                    reserved: 0,
+                    shared: 0,
                 };
                 self.replies.push((key, reply));
+                self.nat.push(backend.address);
             }
             self.backends.push(backend);
         }
