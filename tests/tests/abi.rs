@@ -4,7 +4,8 @@
 
 use splitter_common::abi::{
     ABI_VERSION, Address, Backend, Counter, FlowSet, Hairpin, HairpinKey, Interface, Reply,
-    ReplyKey, Service, ServiceKey, Settings, SlotState, SlotWord, Stamps, Traffic, Vip, maps,
+    ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotState, SlotWord, Stamps, Traffic, Vip,
+    maps,
 };
 use splitter_tests::cases::kernel::Kernel;
 use std::fmt::Write;
@@ -64,6 +65,7 @@ fn layouts_are_the_blessed_ones() {
             affinity,
             in_use,
             index,
+            routed,
             reserved
         }
     );
@@ -78,6 +80,14 @@ fn layouts_are_the_blessed_ones() {
             port,
             mtu,
             reserved
+        }
+    );
+    layout!(
+        out,
+        RouteKey {
+            prefix_length,
+            first_slot,
+            address
         }
     );
     layout!(
@@ -184,7 +194,15 @@ fn the_object_has_the_maps() {
         (maps::STAMPS, 4, size_of::<Stamps>()),
         (maps::BACKENDS, 4, size_of::<Backend>()),
         (maps::FLOWS, 4, size_of::<FlowSet>()),
+        (maps::ROUTES, size_of::<RouteKey>(), 4),
         (maps::REPLIES, size_of::<ReplyKey>(), size_of::<Reply>()),
+        (maps::REVERSE, 4, size_of::<FlowSet>()),
+        (maps::NAT_ADDRESSES, size_of::<Address>(), 4),
+        (
+            maps::HAIRPINS,
+            size_of::<HairpinKey>(),
+            size_of::<Hairpin>(),
+        ),
         (maps::OWN_ADDRESSES, size_of::<Address>(), 4),
         (maps::INTERFACES, 4, size_of::<Interface>()),
         (maps::COUNTERS, 4, 8),

@@ -7,6 +7,7 @@ mod backend;
 mod counter;
 mod flow;
 mod hairpin;
+mod route;
 mod service;
 mod slot;
 
@@ -14,6 +15,7 @@ pub use backend::{Backend, Reply, ReplyKey, Traffic};
 pub use counter::{Counter, Verdict};
 pub use flow::{ENTRIES_PER_SET, FlowSet, WORDS_PER_SET};
 pub use hairpin::{Hairpin, HairpinKey, Leg};
+pub use route::RouteKey;
 pub use service::{Affinity, Interface, Mode, Service, ServiceKey, Settings, Vip};
 pub use slot::{SlotState, SlotWord, Stamp, Stamps};
 
@@ -38,6 +40,8 @@ pub mod maps {
     pub const BACKENDS: &str = "BACKENDS";
     /// Memory-mapped array of [`FlowSet`](super::FlowSet).
     pub const FLOWS: &str = "FLOWS";
+    /// Trie of longest prefixes: [`RouteKey`](super::RouteKey) → first slot of the row that governs these clients.
+    pub const ROUTES: &str = "ROUTES";
     /// [`ReplyKey`](super::ReplyKey) → [`Reply`](super::Reply).
     pub const REPLIES: &str = "REPLIES";
     /// Memory-mapped array of [`FlowSet`](super::FlowSet): whose flow it is that a shared backend answers.

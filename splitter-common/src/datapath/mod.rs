@@ -12,6 +12,7 @@ pub mod parse;
 pub mod reply;
 pub mod reverse;
 pub mod rewrite;
+pub mod route;
 pub mod service;
 pub mod tables;
 pub mod transition;

@@ -2,7 +2,7 @@
 //! and for the model of flows and owners, which runs other packets and daemon writes between any two calls.
 
 use crate::abi::{
-    Address, Backend, Counter, Hairpin, HairpinKey, Interface, Reply, ReplyKey, Service,
+    Address, Backend, Counter, Hairpin, HairpinKey, Interface, Reply, ReplyKey, RouteKey, Service,
     ServiceKey, Settings, SlotWord, Stamp, Vip,
 };
 
@@ -63,6 +63,8 @@ pub trait Tables: SlotTables {
     fn service_index(&self, key: &ServiceKey) -> Option<u32>;
     /// A service by its index.
     fn service(&self, index: u32) -> Option<&Service>;
+    /// First slot of the row of the longest prefix that has a client.
+    fn row(&self, key: &RouteKey) -> Option<u32>;
     /// What the source of a reply becomes.
     fn reply(&self, key: &ReplyKey) -> Option<&Reply>;
     /// A set of the table of reverse records.

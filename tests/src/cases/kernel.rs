@@ -3,7 +3,7 @@
 use super::cast::{Family, mac};
 use super::world::World;
 use anyhow::{Context, Result, bail, ensure};
-use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, LpmTrie, MapData, PerCpuArray, lpm_trie};
 use aya::programs::{ProgramInfo, SchedClassifier, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod};
 use bytemuck::bytes_of;
@@ -40,6 +40,7 @@ pub struct Kernel {
     keys: Vec<[u8; 20]>,
     replies: Vec<[u8; 20]>,
     nat: Vec<Address>,
+    rows: Vec<[u8; 24]>,
     own: Vec<Address>,
     stays_in_its_thread: PhantomData<*const ()>,
 }
@@ -80,6 +81,7 @@ impl Kernel {
             keys: Vec::new(),
             replies: Vec::new(),
             nat: Vec::new(),
+            rows: Vec::new(),
             own: Vec::new(),
             stays_in_its_thread: PhantomData,
         })
@@ -118,6 +120,9 @@ impl Kernel {
         for key in self.hairpins()?.keys() {
             let key = raw(key)?;
             self.hash::<40, 64>(maps::HAIRPINS)?.remove(&key)?;
+        }
+        for key in std::mem::take(&mut self.rows) {
+            self.trie()?.remove(&trie_key(&key))?;
         }
         for key in std::mem::take(&mut self.own) {
             self.hash::<16, 4>(maps::OWN_ADDRESSES)?.remove(&key)?;
@@ -161,6 +166,11 @@ impl Kernel {
             self.hash::<20, 20>(maps::REPLIES)?
                 .insert(key, raw(reply)?, 0)?;
             self.replies.push(key);
+        }
+        for (key, row) in &world.rows {
+            let key = raw(key)?;
+            self.trie()?.insert(&trie_key(&key), raw(row)?, 0)?;
+            self.rows.push(key);
         }
         for address in &world.own {
             self.hash::<16, 4>(maps::OWN_ADDRESSES)?
@@ -263,6 +273,11 @@ impl Kernel {
         )?)
     }
 
+    fn trie(&mut self) -> Result<LpmTrie<&mut MapData, [u8; 20], [u8; 4]>> {
+        let map = self.bpf.map_mut(maps::ROUTES).context("no such map")?;
+        Ok(LpmTrie::try_from(map)?)
+    }
+
     /// Writes entries from index 0 on.
     fn put<T: bytemuck::Pod, const V: usize>(&mut self, name: &str, values: &[T]) -> Result<()> {
         let map = self.bpf.map_mut(name).with_context(|| name.to_string())?;
@@ -286,6 +301,11 @@ impl Kernel {
     }
 }
 
+fn trie_key(bytes: &[u8; 24]) -> lpm_trie::Key<[u8; 20]> {
+    let [a, b, c, d, data @ ..] = *bytes;
+    lpm_trie::Key::new(u32::from_ne_bytes([a, b, c, d]), data)
+}
+
 /// The bytes of a value; `N` is its size.
 fn raw<T: bytemuck::Pod, const N: usize>(value: &T) -> Result<[u8; N]> {
     Ok(bytes_of(value).try_into()?)
@@ -296,6 +316,7 @@ fn map_data(map: &aya::maps::Map) -> Result<&MapData> {
         aya::maps::Map::Array(data)
         | aya::maps::Map::HashMap(data)
         | aya::maps::Map::LruHashMap(data)
+        | aya::maps::Map::LpmTrie(data)
         | aya::maps::Map::PerCpuArray(data) => Ok(data),
         other => bail!("a map of an unexpected type: {other:?}"),
     }

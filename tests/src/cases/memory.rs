@@ -2,7 +2,7 @@
 
 use super::world::World;
 use splitter_common::abi::{
-    Address, Backend, Counter, Hairpin, HairpinKey, Interface, Reply, ReplyKey, Service,
+    Address, Backend, Counter, Hairpin, HairpinKey, Interface, Reply, ReplyKey, RouteKey, Service,
     ServiceKey, Settings, SlotWord, Stamp, Stamps, Vip, mapped,
 };
 use splitter_common::datapath::packet::Packet;
@@ -223,6 +223,25 @@ impl Tables for Memory<'_> {
 
     fn service(&self, index: u32) -> Option<&Service> {
         self.world.services.get(index as usize)
+    }
+
+    fn row(&self, key: &RouteKey) -> Option<u32> {
+        let bits = |key: &RouteKey| {
+            let bytes = bytemuck::bytes_of(key)[4..].to_vec();
+            let bits = bytes
+                .into_iter()
+                .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1));
+            bits.take(key.prefix_length as usize).collect::<Vec<_>>()
+        };
+        let asked = bits(key);
+        let found = self
+            .world
+            .rows
+            .iter()
+            .filter(|(prefix, _)| asked.starts_with(&bits(prefix)));
+        found
+            .max_by_key(|(prefix, _)| prefix.prefix_length)
+            .map(|(_, row)| *row)
     }
 
     fn reply(&self, key: &ReplyKey) -> Option<&Reply> {
