@@ -3,9 +3,9 @@
 //! with `SPLITTER_BLESS=1`.
 
 use splitter_common::abi::{
-    ABI_VERSION, Address, Backend, Counter, FlowSet, Hairpin, HairpinKey, Interface, Reply,
-    ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotState, SlotWord, Stamps, Traffic, Vip,
-    maps,
+    ABI_VERSION, Address, Backend, Counter, FlowSet, Fragment, FragmentKey, Hairpin, HairpinKey,
+    Interface, Reply, ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotState, SlotWord,
+    Stamps, Traffic, Vip, maps,
 };
 use splitter_tests::cases::kernel::Kernel;
 use std::fmt::Write;
@@ -100,6 +100,26 @@ fn layouts_are_the_blessed_ones() {
         }
     );
     layout!(out, Reply { vip, port, shared });
+    layout!(
+        out,
+        FragmentKey {
+            source,
+            destination,
+            id,
+            protocol
+        }
+    );
+    layout!(
+        out,
+        Fragment {
+            seen_ns,
+            way,
+            service,
+            backend,
+            reserved,
+            vip
+        }
+    );
     layout!(
         out,
         Traffic {
@@ -202,6 +222,11 @@ fn the_object_has_the_maps() {
             maps::HAIRPINS,
             size_of::<HairpinKey>(),
             size_of::<Hairpin>(),
+        ),
+        (
+            maps::FRAGMENTS,
+            size_of::<FragmentKey>(),
+            size_of::<Fragment>(),
         ),
         (maps::OWN_ADDRESSES, size_of::<Address>(), 4),
         (maps::INTERFACES, 4, size_of::<Interface>()),

@@ -81,6 +81,10 @@ pub fn call<T: Tables>(tables: &T, service: &Service, headers: &Headers, local: 
     let Some((_, backend)) = backend(tables, service, local) else {
         return Turn::REFUSED;
     };
+    // Its other fragments would not be turned.
+    if headers.fragment != 0 {
+        return Turn::REFUSED;
+    }
     let mut wanted = Hairpin {
         caller: headers.source,
         vip: headers.destination,
@@ -187,6 +191,9 @@ pub fn back<P: Packet, T: Tables>(packet: &mut P, tables: &T, headers: &mut Head
     let Some(hairpin) = tables.hairpin(&key) else {
         return Outcome::stop(Counter::DropHairpin);
     };
+    if headers.fragment != 0 {
+        return Outcome::stop(Counter::DropHairpin);
+    }
     if parse::transport(packet, headers).is_none() {
         return Outcome::stop(Counter::DropMalformed);
     }
@@ -211,7 +218,7 @@ pub fn back<P: Packet, T: Tables>(packet: &mut P, tables: &T, headers: &mut Head
     }
     match hop {
         None => Outcome::stop(Counter::ReplyStack),
-        Some(hop) => match reply::send(packet, &hop) {
+        Some(hop) => match reply::send(packet, headers, &hop) {
             Some(()) => Outcome::forward(Counter::ReplyNat, hop.interface),
             None => Outcome::stop(Counter::DropInternal),
         },

@@ -27,6 +27,8 @@ pub const MAX_SERVICES: u32 = 1024;
 pub const MAX_BACKENDS: u32 = 65_536;
 /// Entries of the map of hairpin calls, two for a call.
 pub const HAIRPIN_ENTRIES: u32 = 65_536;
+/// Datagrams whose first fragment is remembered.
+pub const FRAGMENTS: u32 = 65_536;
 /// Entries of the trie of routes, of all services.
 pub const MAX_ROUTES: u32 = 16_384;
 /// Cells of the table of sampled handshakes; a power of two.

@@ -4,13 +4,16 @@ use std::mem::size_of;
 
 use aya::maps::MapData;
 use splitter_common::abi::{
-    Address, Backend, Counter, ENTRIES_PER_SET, FlowSet, Hairpin, HairpinKey, Interface, Reply,
-    ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotWord, Stamps, Traffic, Vip, maps,
+    Address, Backend, Counter, ENTRIES_PER_SET, FlowSet, Fragment, FragmentKey, Hairpin,
+    HairpinKey, Interface, Reply, ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotWord,
+    Stamps, Traffic, Vip, maps,
 };
 
 use crate::dataplane::error::DataplaneError;
 use crate::dataplane::pins::Pins;
-use crate::dataplane::{HAIRPIN_ENTRIES, HANDSHAKE_CELLS, MAX_BACKENDS, MAX_ROUTES, MAX_SERVICES};
+use crate::dataplane::{
+    FRAGMENTS, HAIRPIN_ENTRIES, HANDSHAKE_CELLS, MAX_BACKENDS, MAX_ROUTES, MAX_SERVICES,
+};
 
 /// Sizes that the configuration chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +49,7 @@ pub(super) struct Geometry {
 }
 
 /// All maps.
-pub(super) fn all(sizes: Sizes) -> [Geometry; 18] {
+pub(super) fn all(sizes: Sizes) -> Vec<Geometry> {
     const FIXED: &str = "fixed in this build of splitter";
     const INDEX: usize = size_of::<u32>();
     let map = |name, key, value, entries, setting| Geometry {
@@ -58,7 +61,7 @@ pub(super) fn all(sizes: Sizes) -> [Geometry; 18] {
     };
     let slots = "daemon.max_slots";
     let records = "daemon.flow_records";
-    [
+    vec![
         map(maps::SETTINGS, INDEX, size_of::<Settings>(), 1, FIXED),
         map(
             maps::VIPS,
@@ -136,6 +139,13 @@ pub(super) fn all(sizes: Sizes) -> [Geometry; 18] {
             size_of::<HairpinKey>(),
             size_of::<Hairpin>(),
             HAIRPIN_ENTRIES,
+            FIXED,
+        ),
+        map(
+            maps::FRAGMENTS,
+            size_of::<FragmentKey>(),
+            size_of::<Fragment>(),
+            FRAGMENTS,
             FIXED,
         ),
         map(
