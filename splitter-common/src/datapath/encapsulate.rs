@@ -8,7 +8,7 @@
 use super::originate::{Ipv4, Ipv6, v4};
 use super::packet::Packet;
 use super::parse::Headers;
-use crate::abi::{Address, Backend, Counter, Settings, mapped};
+use crate::abi::{Address, Backend, Settings, mapped};
 use crate::wire::checksum::Change;
 use crate::wire::header::{
     ETH_LEN, ETH_SOURCE, ETH_TYPE, ETHERTYPE_IPV4, ETHERTYPE_IPV6, IPV4_CHECKSUM,
@@ -25,28 +25,6 @@ pub fn overhead(backend: &Backend) -> u16 {
     }
 }
 
-/// Puts a packet into one to `backend` and addresses the frame to its next hop, without a VLAN tag. That it fits, that it
-/// has time to live, and that the next hop is known was asked before. Returns [`Counter::ForwardIpip`], or why it is
-/// dropped.
-#[inline(never)]
-pub fn encapsulate<P: Packet>(
-    packet: &mut P,
-    settings: &Settings,
-    headers: &Headers,
-    backend: &Backend,
-    flow_hash: u64,
-) -> Counter {
-    let written = if is_v4(&backend.address) {
-        into_v4(packet, settings, headers, backend, flow_hash)
-    } else {
-        into_v6(packet, settings, headers, backend, flow_hash)
-    };
-    match written {
-        Some(()) => Counter::ForwardIpip,
-        None => Counter::DropInternal,
-    }
-}
-
 /// What the outer header takes over of the inner one.
 struct Inner {
     /// DSCP and ECN.
@@ -58,8 +36,23 @@ struct Inner {
     protocol: u8,
 }
 
+/// Puts a packet into an IPv4 one to `backend` and addresses the frame to its next hop, without a VLAN tag. That it fits,
+/// that it has time to live, and that the next hop is known was asked before. False where it could not be written.
+///
+/// One function for each family: what both together keep on the stack is too much for the kernel.
+#[inline(never)]
+pub fn into_v4<P: Packet>(
+    packet: &mut P,
+    settings: &Settings,
+    headers: &Headers,
+    backend: &Backend,
+    flow_hash: u64,
+) -> bool {
+    v4_around(packet, settings, headers, backend, flow_hash).is_some()
+}
+
 #[inline(always)]
-fn into_v4<P: Packet>(
+fn v4_around<P: Packet>(
     packet: &mut P,
     settings: &Settings,
     headers: &Headers,
@@ -83,8 +76,20 @@ fn into_v4<P: Packet>(
     outer.write(packet, ETH_LEN)
 }
 
+/// The same into an IPv6 one.
+#[inline(never)]
+pub fn into_v6<P: Packet>(
+    packet: &mut P,
+    settings: &Settings,
+    headers: &Headers,
+    backend: &Backend,
+    flow_hash: u64,
+) -> bool {
+    v6_around(packet, settings, headers, backend, flow_hash).is_some()
+}
+
 #[inline(always)]
-fn into_v6<P: Packet>(
+fn v6_around<P: Packet>(
     packet: &mut P,
     settings: &Settings,
     headers: &Headers,

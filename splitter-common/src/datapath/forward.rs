@@ -68,9 +68,15 @@ fn tunnel<P: Packet, T: Tables>(
         return Err(Counter::DropTooLong);
     }
     let settings = tables.settings().ok_or(Counter::DropInternal)?;
-    match encapsulate::encapsulate(packet, settings, headers, backend, flow_hash) {
-        Counter::ForwardIpip => Ok(Outcome::forward(Counter::ForwardIpip, backend.interface)),
-        _ => Err(Counter::DropInternal),
+    let written = if encapsulate::is_v4(&backend.address) {
+        encapsulate::into_v4(packet, settings, headers, backend, flow_hash)
+    } else {
+        encapsulate::into_v6(packet, settings, headers, backend, flow_hash)
+    };
+    if written {
+        Ok(Outcome::forward(Counter::ForwardIpip, backend.interface))
+    } else {
+        Err(Counter::DropInternal)
     }
 }
 

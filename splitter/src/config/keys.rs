@@ -75,10 +75,7 @@ pub enum Unset {
 
 /// Keys and tables of later versions: refused with words of their own, since whoever writes them has read of them.
 const LATER: &[(Section, &[&str])] = &[
-    (
-        Section::Daemon,
-        &["metrics", "hairpin_source", "etcd", "dashboard"],
-    ),
+    (Section::Daemon, &["metrics", "etcd", "dashboard"]),
     (
         Section::Service,
         &[

@@ -4,17 +4,28 @@ use std::net::IpAddr;
 
 use splitter_common::abi::{Prefix, Settings};
 
-use crate::dataplane::HANDSHAKE_CELLS;
+use crate::dataplane::{Dataplane, HANDSHAKE_CELLS};
 use crate::model::{AddressRange, DaemonSettings, Seed};
 use crate::net::to_abi;
 
 /// The values that follow from the configuration.
-pub(super) fn settings(seed: Seed, flow_sets: u32, daemon: &DaemonSettings) -> Settings {
+pub(super) fn settings<D: Dataplane>(
+    seed: Seed,
+    dataplane: &D,
+    daemon: &DaemonSettings,
+) -> Settings {
+    let hairpin = |v4: bool| {
+        let mut sources = daemon.hairpin_source.iter();
+        address(sources.find(|source| source.is_ipv4() == v4).copied())
+    };
     let (tunnel, icmp) = (&daemon.tunnel_source, &daemon.icmp_source);
     Settings {
         hash_key: seed.0,
-        flow_set_mask: flow_sets - 1,
+        flow_set_mask: dataplane.flow_sets() - 1,
         handshake_mask: HANDSHAKE_CELLS - 1,
+        reverse_set_mask: dataplane.reverse_sets() - 1,
+        reserved: 0,
+        hairpin_source: [hairpin(true), hairpin(false)],
         tunnel_v4: prefix(tunnel.v4),
         tunnel_v6: prefix(tunnel.v6),
         icmp_v4: address(icmp.v4),

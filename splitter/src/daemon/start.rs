@@ -12,7 +12,6 @@ use super::identity::{key_name, key_of, key_of_row};
 use super::live::{Live, write_times};
 use super::numbers::{Number, Numbers, backends_of};
 use super::ranges::{first_free, spare};
-use super::replies;
 use super::store::State;
 use crate::dataplane::{Dataplane, MAX_BACKENDS, MAX_SERVICES};
 use crate::model::{BasisPoints, Configuration, Seed, Service, Weights};
@@ -78,7 +77,6 @@ pub(super) fn judge<D: Dataplane>(
     seed: Seed,
     now_ns: u64,
 ) -> Result<Judged, StartError> {
-    replies::refuse_shared(configuration)?;
     let mut pinned = BTreeMap::new();
     for index in 0..MAX_SERVICES {
         let row = dataplane.service(index)?;
@@ -139,7 +137,6 @@ pub(super) fn judge<D: Dataplane>(
         refuse_lost_owners(&live)?;
         services.push((live, adopted));
     }
-    replies::refuse_moved(services.iter().map(|(live, _)| live))?;
     let removed = pinned
         .into_values()
         .map(|(index, row)| Removed {
@@ -361,6 +358,7 @@ impl Room {
             mode: service.mode as u8,
             affinity: service.affinity as u8,
             in_use: 1,
+            index: index as u16,
             ..Row::default()
         };
         taken.add(index, &row);

@@ -20,6 +20,7 @@ pub mod kernel;
 pub mod made;
 pub mod memory;
 pub mod mutate;
+pub mod nat;
 pub mod oracle;
 pub mod property;
 pub mod random;
