@@ -92,7 +92,7 @@ pub struct Service {
     pub first_backend: u32,
     /// How many entries of `BACKENDS` are its own.
     pub backend_count: u32,
-    /// Destination port, host order.
+    /// The lowest destination port that it was first started with, host order; others come and go.
     pub port: u16,
     /// IP protocol number: 6 TCP, 17 UDP.
     pub protocol: u8,
@@ -102,6 +102,8 @@ pub struct Service {
     pub affinity: u8,
     /// 1: the entry is in use.
     pub in_use: u8,
+    /// Leading bits of the client's address that affinity looks at; 0: all of them.
+    pub client_prefix: u8,
     /// Zero.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 5],
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use splitter_common::abi::{Backend, ReplyKey, SlotWord, Stamp, Vip};
 
 use super::core::Core;
-use super::identity::{BackendId, key_of};
+use super::identity::{BackendId, keys_of};
 use super::live::Live;
 use super::numbers::Number;
 use super::replies::replies_of;
@@ -41,8 +41,10 @@ impl<D: Dataplane> Core<D> {
         let announce = u32::from(live.service.announce == Announce::Arp);
         let vip = Vip { announce };
         self.dataplane.set_vip(&live.row.vip, Some(vip))?;
-        self.dataplane
-            .set_service_key(&key_of(&live.service), Some(live.index))
+        for key in keys_of(&live.service) {
+            self.dataplane.set_service_key(&key, Some(live.index))?;
+        }
+        Ok(())
     }
 
     /// Makes a number stand for a backend; one that stood for it before keeps its next hop and its traffic.
@@ -89,18 +91,22 @@ impl<D: Dataplane> Core<D> {
         for removed in &self.removed {
             start::tell_removed(removed);
         }
-        let keys: BTreeSet<_> = self.services.iter().map(|l| key_of(&l.service)).collect();
+        let keys: BTreeSet<_> = self
+            .services
+            .iter()
+            .flat_map(|live| keys_of(&live.service))
+            .collect();
         for (key, _) in self.dataplane.service_keys()? {
             if !keys.contains(&key) {
                 self.dataplane.set_service_key(&key, None)?;
             }
         }
         for (address, _) in self.dataplane.vips()? {
-            if !keys.iter().any(|key| key.vip == address) {
+            if !self.services.iter().any(|live| live.row.vip == address) {
                 self.dataplane.set_vip(&address, None)?;
             }
         }
-        let replies: Vec<ReplyKey> = self
+        let replies: BTreeSet<ReplyKey> = self
             .services
             .iter()
             .flat_map(replies_of)

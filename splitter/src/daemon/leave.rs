@@ -1,6 +1,8 @@
 //! Leaving: backends and services that the configuration no longer has, until their flows are over.
 
-use splitter_common::abi::{Backend, Service as Row};
+use std::collections::BTreeSet;
+
+use splitter_common::abi::{Backend, ReplyKey, Service as Row};
 
 use super::census::Census;
 use super::core::Core;
@@ -8,7 +10,7 @@ use super::error::StartError;
 use super::identity::{BackendId, key_name, key_of_row};
 use super::live::Live;
 use super::numbers::Number;
-use super::replies::{replies_of, reply_key};
+use super::replies::{replies_from, replies_of};
 use super::start::Removed;
 use crate::dataplane::{Dataplane, DataplaneError};
 use crate::transition::{DrainStage, Timers};
@@ -76,14 +78,17 @@ impl<D: Dataplane> Core<D> {
             port: id.port,
             ..Backend::default()
         };
-        let key = reply_key(live, id);
+        let back = replies_from(live, id);
         self.dataplane.set_backend(index, &row)?;
         let others = self.services.iter().enumerate().filter(|(i, _)| *i != at);
-        let in_use = others
+        let in_use: BTreeSet<ReplyKey> = others
             .flat_map(|(_, live)| replies_of(live))
-            .any(|(other, _)| other == key);
-        if !in_use {
-            self.dataplane.set_reply(&key, None)?;
+            .map(|(key, _)| key)
+            .collect();
+        for (key, _) in back {
+            if !in_use.contains(&key) {
+                self.dataplane.set_reply(&key, None)?;
+            }
         }
         tracing::info!(
             service = self.services[at].service.name,

@@ -11,12 +11,41 @@ use super::live::Live;
 use super::numbers::{Number, backends_of};
 use crate::model::{Configuration, Service};
 
-pub(super) fn reply_key(live: &Live, id: BackendId) -> ReplyKey {
-    ReplyKey {
-        address: id.address,
-        port: id.port,
-        protocol: live.row.protocol,
-        reserved: 0,
+/// The ways back from a backend, one for each port that it answers on.
+pub(super) fn replies_from(live: &Live, id: BackendId) -> Vec<(ReplyKey, Reply)> {
+    let back = |from, to| {
+        let key = ReplyKey {
+            address: id.address,
+            port: from,
+            protocol: live.row.protocol,
+            reserved: 0,
+        };
+        let reply = Reply {
+            vip: live.row.vip,
+            port: to,
+            reserved: 0,
+        };
+        (key, reply)
+    };
+    match id.port {
+        0 => live
+            .service
+            .ports
+            .iter()
+            .map(|port| back(port, port))
+            .collect(),
+        // One that left a service which has several ports since then: its flows are of the port before.
+        port => vec![back(
+            port,
+            live.service.ports.only().unwrap_or(live.row.port),
+        )],
+    }
+}
+
+fn address(service: &Service, id: BackendId) -> String {
+    match id.port_in(service) {
+        0 => id.ip().to_string(),
+        port => SocketAddr::new(id.ip(), port).to_string(),
     }
 }
 
@@ -25,15 +54,11 @@ pub(super) fn replies_of(live: &Live) -> Vec<(ReplyKey, Reply)> {
     if live.row.mode != Mode::Nat as u8 {
         return Vec::new();
     }
-    let reply = Reply {
-        vip: live.row.vip,
-        port: live.row.port,
-        reserved: 0,
-    };
     live.numbers
         .iter()
         .filter(|(_, meaning)| meaning.is_alive())
-        .filter_map(|(_, meaning)| Some((reply_key(live, meaning.id()?), reply)))
+        .filter_map(|(_, meaning)| meaning.id())
+        .flat_map(|id| replies_from(live, id))
         .collect()
 }
 
@@ -45,7 +70,14 @@ pub(super) fn refuse_shared(configuration: &Configuration) -> Result<(), StartEr
         .iter()
         .filter(|s| s.mode == Mode::Nat)
     {
-        for id in backends_of(service) {
+        let answering = backends_of(service).into_iter().flat_map(|id| {
+            let dialled = service.ports.iter();
+            dialled.map(move |port| BackendId {
+                port: if id.port == 0 { port } else { id.port },
+                ..id
+            })
+        });
+        for id in answering {
             let key = (id, protocol_number(service.protocol));
             if let Some(other) = owners.insert(key, service)
                 && other.name != service.name
@@ -73,18 +105,25 @@ pub(super) fn refuse_moved<'a>(
             let Number::Leaving(id, _) = number else {
                 continue;
             };
-            let mut others = nat.clone();
+            let back = replies_from(left, id);
             let taken = |live: &&Live| {
-                live.row.protocol == left.row.protocol && live.numbers.of(&id).is_some()
+                let configured = live
+                    .numbers
+                    .iter()
+                    .filter(|(_, number)| matches!(number, Number::Configured(_)))
+                    .filter_map(|(_, number)| number.id());
+                let mut theirs = configured.flat_map(|id| replies_from(live, id));
+                live.index != left.index
+                    && theirs.any(|(key, _)| back.iter().any(|(k, _)| *k == key))
             };
-            if let Some(entered) = others.find(taken) {
+            if let Some(entered) = nat.clone().find(taken) {
                 let (old, new) = (&left.service.name, &entered.service.name);
                 return Err(StartError::Refused(format!(
                     "backend {} moves from service \"{old}\" to \"{new}\", both in mode nat, while flows of \"{old}\" \
                      may be on it: their replies could not be told apart; take it out of \"{old}\" first, wait until \
                      it is logged as drained (`splitter get service {old}` shows it as leaving until then), then add \
                      it to \"{new}\"",
-                    SocketAddr::new(id.ip(), id.port),
+                    address(&left.service, id),
                 )));
             }
         }

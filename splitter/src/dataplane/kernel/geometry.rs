@@ -10,7 +10,7 @@ use splitter_common::abi::{
 
 use crate::dataplane::error::DataplaneError;
 use crate::dataplane::pins::Pins;
-use crate::dataplane::{HANDSHAKE_CELLS, MAX_BACKENDS, MAX_SERVICES};
+use crate::dataplane::{HANDSHAKE_CELLS, MAX_BACKENDS, MAX_PORTS, MAX_SERVICES};
 
 /// Sizes that the configuration chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub(super) fn all(sizes: Sizes) -> [Geometry; 14] {
             maps::SERVICE_KEYS,
             size_of::<ServiceKey>(),
             INDEX,
-            MAX_SERVICES,
+            MAX_PORTS,
             FIXED,
         ),
         map(
@@ -100,7 +100,7 @@ pub(super) fn all(sizes: Sizes) -> [Geometry; 14] {
             maps::REPLIES,
             size_of::<ReplyKey>(),
             size_of::<Reply>(),
-            MAX_BACKENDS,
+            MAX_PORTS,
             FIXED,
         ),
         map(
