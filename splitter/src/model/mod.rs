@@ -1,6 +1,7 @@
 //! Validated types: what can be written here can be put into force. PURE: no I/O, no clock.
 
 mod ports;
+mod prefix;
 mod weights;
 
 use std::net::IpAddr;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use ports::{Ports, PortsError};
+pub use prefix::{Prefix, PrefixError};
 pub use splitter_common::abi::{Affinity, Mode};
 pub use weights::{BasisPoints, PercentFault, Weights, WeightsError};
 

@@ -74,6 +74,9 @@ pub struct Case {
     /// Leading bits of the client's address that alone name its slot (`affinity = "client"`; 0: all of them). The slots
     /// are then at rest on one backend each, in turn.
     pub client_prefix: Option<u8>,
+    /// Routes of the service, each with a row of its own.
+    #[serde(default)]
+    pub routes: Vec<Route>,
     /// Records in the flow table before the packet.
     #[serde(default)]
     pub records: Vec<Record>,
@@ -118,6 +121,19 @@ pub struct Slot {
     pub bare_syn: Option<u64>,
     /// Age of the stamp `foreign`.
     pub foreign: Option<u64>,
+}
+
+/// Clients with a row of slots of their own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Name of an address (see [`super::cast`]).
+    pub clients: String,
+    /// How many bits of it count.
+    pub bits: u32,
+    /// The word and stamps of every slot of the row.
+    #[serde(default)]
+    pub slot: Slot,
 }
 
 /// A flow record.
