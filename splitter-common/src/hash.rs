@@ -18,7 +18,8 @@
 //!
 //! [`client_hash`] is over the same strings with ports of zero, so that a client has one slot whichever port of the
 //! service it dials; with the bits of the source address after the first `Service::client_prefix` (0: none of them)
-//! zero; and with `0x84` or `0x86` for `0x04` or `0x06`, so that it is never the hash of a flow.
+//! zero; and with `0x84` or `0x86` for `0x04` or `0x06`, so that it is never the hash of a flow. [`reverse_hash`], of a flow as its backend sees it, is over the same strings with
+//! the backend's address and port as destination, and `0x44` or `0x46`.
 //!
 //! The strings are whole 64-bit words, so the last SipHash block holds nothing but the length (16 or 40) in its top
 //! byte. The slot of a flow is named by the low bits of its hash (of the flow or of the client, as the service's
@@ -29,28 +30,74 @@ use crate::datapath::parse::Headers;
 
 const FAMILY_V4: u8 = 0x04;
 const FAMILY_V6: u8 = 0x06;
-const CLIENT: u8 = 0x80;
-/// Bits of the longest address.
-const WHOLE: u32 = 128;
+/// What a hash is of.
+#[derive(Clone, Copy)]
+struct Kind {
+    mark: u8,
+    /// Leading bits of the source address that count.
+    prefix: u32,
+}
+
+const FLOW: Kind = Kind {
+    mark: 0,
+    prefix: 128,
+};
+const CLIENT: Kind = Kind { mark: 0x80, ..FLOW };
+const REVERSE: Kind = Kind { mark: 0x40, ..FLOW };
 
 /// Hash of the 5-tuple.
 #[inline(always)]
 pub fn flow_hash(key: &[u64; 2], headers: &Headers) -> u64 {
     let ports =
-        u32::from(headers.source_port.to_be()) | u32::from(headers.destination_port.to_be()) << 16;
-    hash(key, headers, WHOLE, ports, 0)
+        u64::from(headers.source_port.to_be()) | u64::from(headers.destination_port.to_be()) << 16;
+    of_headers(key, headers, ports, FLOW)
 }
 
 /// Hash of the client's address, or of its first `prefix` bits (0: all), with the VIP and protocol that it talks to: the
 /// ports have no part in it.
 #[inline(always)]
 pub fn client_hash(key: &[u64; 2], headers: &Headers, prefix: u8) -> u64 {
-    let prefix = if prefix == 0 {
-        WHOLE
-    } else {
-        u32::from(prefix)
+    let kind = match prefix {
+        0 => CLIENT,
+        bits => Kind {
+            prefix: u32::from(bits),
+            ..CLIENT
+        },
     };
-    hash(key, headers, prefix, 0, CLIENT)
+    of_headers(key, headers, 0, kind)
+}
+
+/// Hash of a flow as its backend sees it: what tells reverse records apart.
+#[inline(always)]
+pub fn reverse_hash(key: &[u64; 2], flow: &Reverse<'_>) -> u64 {
+    let ports = u64::from(flow.client_port.to_be()) | u64::from(flow.backend_port.to_be()) << 16;
+    let (client, backend) = (flow.client, flow.backend);
+    hash(
+        key,
+        flow.ipv6 != 0,
+        client,
+        backend,
+        ports,
+        flow.protocol,
+        REVERSE,
+    )
+}
+
+/// A flow as its backend sees it.
+#[derive(Clone, Copy)]
+pub struct Reverse<'a> {
+    /// The client's address.
+    pub client: &'a Address,
+    /// The backend's address.
+    pub backend: &'a Address,
+    /// The client's port.
+    pub client_port: u16,
+    /// The backend's port.
+    pub backend_port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// 1: IPv6, 0: IPv4.
+    pub ipv6: u8,
 }
 
 /// Index in `SLOTS` of a packet's slot; `flow_hash` is its [`flow_hash`].
@@ -67,22 +114,37 @@ pub fn slot(key: &[u64; 2], service: &Service, headers: &Headers, flow_hash: u64
 }
 
 #[inline(always)]
-fn hash(key: &[u64; 2], headers: &Headers, prefix: u32, ports: u32, kind: u8) -> u64 {
+fn of_headers(key: &[u64; 2], headers: &Headers, ports: u64, kind: Kind) -> u64 {
     let (source, destination) = (&headers.source, &headers.destination);
+    let (ipv6, protocol) = (headers.ipv6 != 0, headers.protocol);
+    hash(key, ipv6, source, destination, ports, protocol, kind)
+}
+
+#[inline(always)]
+fn hash(
+    key: &[u64; 2],
+    ipv6: bool,
+    source: &Address,
+    destination: &Address,
+    ports: u64,
+    protocol: u8,
+    kind: Kind,
+) -> u64 {
     let mut state = State::new(key);
-    let (family, length) = if headers.ipv6 == 0 {
-        state.absorb(first_bits(v4_word(source), prefix) | v4_word(destination) << 32);
+    let (family, length) = if !ipv6 {
+        state.absorb(first_bits(v4_word(source), kind.prefix) | v4_word(destination) << 32);
         (FAMILY_V4, 16)
     } else {
-        state.absorb(first_bits(low_word(source), prefix));
-        state.absorb(first_bits(high_word(source), prefix.saturating_sub(64)));
+        state.absorb(first_bits(low_word(source), kind.prefix));
+        state.absorb(first_bits(
+            high_word(source),
+            kind.prefix.saturating_sub(64),
+        ));
         state.absorb(low_word(destination));
         state.absorb(high_word(destination));
         (FAMILY_V6, 40)
     };
-    state.absorb(
-        u64::from(ports) | u64::from(headers.protocol) << 32 | u64::from(family | kind) << 40,
-    );
+    state.absorb(ports | u64::from(protocol) << 32 | u64::from(family | kind.mark) << 40);
     state.finish(length)
 }
 
@@ -232,12 +294,13 @@ mod tests {
         bytes.extend(v6.destination);
         bytes.extend([0x12, 0x34, 0x01, 0xbb, 17, 0x06, 0, 0]);
         assert_eq!(flow_hash(&KEY, &v6), textbook(&KEY, &bytes));
-        bytes.truncate(32);
-        bytes.extend([0, 0, 0, 0, 17, 0x86, 0, 0]);
-        assert_eq!(client_hash(&KEY, &v6, 0), textbook(&KEY, &bytes));
-        bytes[7] &= 0xfe;
-        bytes[8..16].fill(0);
-        assert_eq!(client_hash(&KEY, &v6, 63), textbook(&KEY, &bytes));
+        let mut client = bytes.clone();
+        client.truncate(32);
+        client.extend([0, 0, 0, 0, 17, 0x86, 0, 0]);
+        assert_eq!(client_hash(&KEY, &v6, 0), textbook(&KEY, &client));
+        client[7] &= 0xfe;
+        client[8..16].fill(0);
+        assert_eq!(client_hash(&KEY, &v6, 63), textbook(&KEY, &client));
     }
 
     #[test]

@@ -12,10 +12,9 @@ use super::live::{Live, write_times};
 use super::numbers::{Number, Numbers, backends_of};
 use super::pinned::Pinned;
 use super::ranges::{first_free, spare};
-use super::replies;
 use super::store::State;
 use crate::dataplane::{Dataplane, HANDSHAKE_CELLS, MAX_BACKENDS, MAX_SERVICES};
-use crate::model::{BasisPoints, Configuration, Seed, Service, Weights};
+use crate::model::{BasisPoints, Configuration, DaemonSettings, Seed, Service, Weights};
 use crate::net::to_abi;
 use crate::transition::Wish;
 
@@ -72,11 +71,23 @@ fn random() -> Result<Seed, StartError> {
 }
 
 /// The host-wide values.
-pub(super) fn settings(seed: Seed, flow_sets: u32) -> Settings {
+pub(super) fn settings<D: Dataplane>(
+    seed: Seed,
+    dataplane: &D,
+    daemon: &DaemonSettings,
+) -> Settings {
+    let hairpin = |v4: bool| {
+        let mut sources = daemon.hairpin_source.iter();
+        let found = sources.find(|source| source.is_ipv4() == v4);
+        found.map_or([0; 16], |source| to_abi(*source))
+    };
     Settings {
         hash_key: seed.0,
-        flow_set_mask: flow_sets - 1,
+        flow_set_mask: dataplane.flow_sets() - 1,
         handshake_mask: HANDSHAKE_CELLS - 1,
+        reverse_set_mask: dataplane.reverse_sets() - 1,
+        reserved: 0,
+        hairpin_source: [hairpin(true), hairpin(false)],
     }
 }
 
@@ -88,7 +99,6 @@ pub(super) fn judge<D: Dataplane>(
     seed: Seed,
     now_ns: u64,
 ) -> Result<Judged, StartError> {
-    replies::refuse_shared(configuration)?;
     let mut pinned = Pinned::read(dataplane)?;
     let mut taken = Taken::default();
     for (index, row) in &pinned.rows {
@@ -149,7 +159,6 @@ pub(super) fn judge<D: Dataplane>(
         refuse_lost_owners(&live)?;
         services.push((live, adopted));
     }
-    replies::refuse_moved(services.iter().map(|(live, _)| live))?;
     let removed = pinned
         .rows
         .into_iter()
@@ -386,6 +395,7 @@ impl Room {
             affinity: service.affinity as u8,
             client_prefix: prefix_of(service),
             in_use: 1,
+            index: index as u16,
             ..Row::default()
         };
         taken.add(index, &row);
