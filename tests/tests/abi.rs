@@ -69,6 +69,7 @@ fn layouts_are_the_blessed_ones() {
             mode,
             affinity,
             in_use,
+            client_prefix,
             index,
             routed,
             reserved

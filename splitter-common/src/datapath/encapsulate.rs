@@ -8,7 +8,9 @@
 use super::originate::{Ipv4, Ipv6, v4};
 use super::packet::Packet;
 use super::parse::Headers;
+use super::tables::Tables;
 use crate::abi::{Address, Backend, Settings, mapped};
+use crate::hash;
 use crate::wire::checksum::Change;
 use crate::wire::header::{
     ETH_LEN, ETH_SOURCE, ETH_TYPE, ETHERTYPE_IPV4, ETHERTYPE_IPV6, IPV4_CHECKSUM,
@@ -36,12 +38,32 @@ struct Inner {
     protocol: u8,
 }
 
-/// Puts a packet into an IPv4 one to `backend` and addresses the frame to its next hop, without a VLAN tag. That it fits,
-/// that it has time to live, and that the next hop is known was asked before. False where it could not be written.
+/// Puts a packet into one to the backend at `index` in `BACKENDS` and addresses the frame to its next hop, without a VLAN
+/// tag. That it fits, that it has time to live, and that the next hop is known was asked before. False where it could
+/// not be written.
 ///
-/// One function for each family: what both together keep on the stack is too much for the kernel.
+/// Called from the top of the steering, and for each family a function of its own: the kernel's stack has no room for
+/// both, nor for either below what chose the backend. A later fragment does not tell its flow; its datagram stands for it.
 #[inline(never)]
-pub fn into_v4<P: Packet>(
+pub fn finish<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    headers: &Headers,
+    index: u32,
+) -> bool {
+    let (Some(settings), Some(backend)) = (tables.settings(), tables.backend(index)) else {
+        return false;
+    };
+    let flow_hash = hash::flow_hash(&settings.hash_key, headers);
+    if is_v4(&backend.address) {
+        into_v4(packet, settings, headers, backend, flow_hash)
+    } else {
+        into_v6(packet, settings, headers, backend, flow_hash)
+    }
+}
+
+#[inline(never)]
+fn into_v4<P: Packet>(
     packet: &mut P,
     settings: &Settings,
     headers: &Headers,
@@ -76,9 +98,8 @@ fn v4_around<P: Packet>(
     outer.write(packet, ETH_LEN)
 }
 
-/// The same into an IPv6 one.
 #[inline(never)]
-pub fn into_v6<P: Packet>(
+fn into_v6<P: Packet>(
     packet: &mut P,
     settings: &Settings,
     headers: &Headers,
@@ -170,6 +191,6 @@ fn ethernet<P: Packet>(packet: &mut P, backend: &Backend, kind: u16) -> Option<(
 
 /// Whether an address is an IPv4 one in its mapped form.
 #[inline(always)]
-pub fn is_v4(a: &Address) -> bool {
+fn is_v4(a: &Address) -> bool {
     *a == mapped([a[12], a[13], a[14], a[15]])
 }

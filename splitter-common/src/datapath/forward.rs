@@ -4,20 +4,19 @@
 use super::outcome::Outcome;
 use super::packet::Packet;
 use super::parse::Headers;
-use super::tables::Tables;
 use super::{encapsulate, rewrite};
 use crate::abi::{Backend, Counter, Mode, Service};
 use crate::wire::header::ETH_LEN;
 
-/// Rewrites a packet for `backend` and says where it goes, or why it is dropped.
+/// Rewrites a packet for `backend`, at `index` in `BACKENDS`, and says where it goes, or why it is dropped. In `ipip` mode
+/// nothing is written yet: the outcome names the backend in place of the interface, for [`encapsulate::finish`].
 #[inline(always)]
-pub fn forward<P: Packet, T: Tables>(
+pub fn forward<P: Packet>(
     packet: &mut P,
-    tables: &T,
     service: &Service,
     headers: &mut Headers,
     backend: &Backend,
-    flow_hash: u64,
+    index: u32,
 ) -> Result<Outcome, Counter> {
     if service.mode == Mode::Dsr as u8 {
         // The backend is on the link: it takes the client's packet as if it had stood where we stand, TTL included.
@@ -26,7 +25,7 @@ pub fn forward<P: Packet, T: Tables>(
         return Ok(Outcome::forward(Counter::ForwardDsr, backend.interface));
     }
     if service.mode == Mode::Ipip as u8 {
-        return tunnel(packet, tables, headers, backend, flow_hash);
+        return tunnel(headers, backend, index);
     }
     if backend.is(Backend::LOCAL) {
         rewrite(packet, headers, backend, headers.ttl)?;
@@ -41,15 +40,9 @@ pub fn forward<P: Packet, T: Tables>(
     Ok(Outcome::forward(Counter::ForwardNat, backend.interface))
 }
 
-/// Puts the packet into one to the backend.
+/// Whether a packet can go into one to the backend.
 #[inline(always)]
-fn tunnel<P: Packet, T: Tables>(
-    packet: &mut P,
-    tables: &T,
-    headers: &mut Headers,
-    backend: &Backend,
-    flow_hash: u64,
-) -> Result<Outcome, Counter> {
+fn tunnel(headers: &mut Headers, backend: &Backend, index: u32) -> Result<Outcome, Counter> {
     if headers.ttl <= 1 {
         return Err(Counter::DropTtl);
     }
@@ -67,17 +60,7 @@ fn tunnel<P: Packet, T: Tables>(
         headers.limit = room;
         return Err(Counter::DropTooLong);
     }
-    let settings = tables.settings().ok_or(Counter::DropInternal)?;
-    let written = if encapsulate::is_v4(&backend.address) {
-        encapsulate::into_v4(packet, settings, headers, backend, flow_hash)
-    } else {
-        encapsulate::into_v6(packet, settings, headers, backend, flow_hash)
-    };
-    if written {
-        Ok(Outcome::forward(Counter::ForwardIpip, backend.interface))
-    } else {
-        Err(Counter::DropInternal)
-    }
+    Ok(Outcome::forward(Counter::ForwardIpip, index))
 }
 
 /// Takes the VLAN tags off a frame that leaves on another interface than it came in on: they name a network of that

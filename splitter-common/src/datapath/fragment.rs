@@ -12,7 +12,6 @@ use super::parse::Headers;
 use super::reply;
 use super::tables::Tables;
 use crate::abi::{Address, Backend, Counter, Fragment, FragmentKey, Verdict};
-use crate::hash;
 
 /// How long a first fragment counts, nanoseconds: what receivers wait for the others at most (Linux 30 s; RFC 791 §3.2
 /// and RFC 8200 §4.5 speak of 15 s and 60 s).
@@ -31,7 +30,11 @@ pub fn follow<P: Packet, T: Tables>(packet: &mut P, tables: &T, headers: &mut He
     match note.way {
         Fragment::BACKEND => {
             let counter = to_backend(packet, tables, headers, &note);
-            let interface = tables.backend(note.backend).map_or(0, |it| it.interface);
+            let interface = match counter {
+                // Encapsulated later; see there.
+                Counter::ForwardIpip => note.backend,
+                _ => tables.backend(note.backend).map_or(0, |it| it.interface),
+            };
             if counter.verdict() as u32 == Verdict::Transmit as u32 {
                 Outcome::forward(counter, interface)
             } else {
@@ -68,12 +71,7 @@ fn to_backend<P: Packet, T: Tables>(
         return Counter::DropNoBackend;
     }
     let bytes = packet.len() as u64;
-    // Of the flow only the first fragment tells; all others are alike.
-    let Some(settings) = tables.settings() else {
-        return Counter::DropInternal;
-    };
-    let hash = hash::client_hash(&settings.hash_key, headers);
-    match forward::forward(packet, tables, service, headers, backend, hash) {
+    match forward::forward(packet, service, headers, backend, note.backend) {
         Ok(outcome) => {
             tables.count_traffic(note.backend, bytes, false, false);
             outcome.counter

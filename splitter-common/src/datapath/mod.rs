@@ -60,6 +60,7 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
     // Here and not where it was found out: what that keeps on the stack is gone by now.
     let outcome = match outcome.counter {
         Counter::DropTooLong => told(packet, tables, &headers),
+        Counter::ForwardIpip => encapsulated(packet, tables, &headers, outcome.interface),
         _ => outcome,
     };
     tables.count(outcome.counter);
@@ -70,6 +71,22 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
 #[inline(always)]
 fn answered<P: Packet>(packet: &P) -> Outcome {
     Outcome::forward(Counter::AnswerNeighbour, packet.interface())
+}
+
+/// Puts a packet into one to a backend, by its index.
+#[inline(always)]
+fn encapsulated<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    headers: &Headers,
+    backend: u32,
+) -> Outcome {
+    match tables.backend(backend) {
+        Some(to) if encapsulate::finish(packet, tables, headers, backend) => {
+            Outcome::forward(Counter::ForwardIpip, to.interface)
+        }
+        _ => Outcome::stop(Counter::DropInternal),
+    }
 }
 
 /// Tells the sender of a packet that it is too long, where that is due.

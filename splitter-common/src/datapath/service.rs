@@ -176,7 +176,7 @@ fn send<P: Packet, T: Tables>(
     };
     let bytes = packet.len() as u64;
     let flow_hash = flow.arrival.flow_hash;
-    let outcome = match forward::forward(packet, tables, service, headers, backend, flow_hash) {
+    let outcome = match forward::forward(packet, service, headers, backend, index) {
         Ok(outcome) => outcome,
         Err(counter) => return Outcome::stop(counter),
     };

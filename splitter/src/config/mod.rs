@@ -5,6 +5,7 @@ mod daemon;
 mod error;
 mod keys;
 mod node;
+mod ports;
 mod sent_from;
 mod service;
 mod source;

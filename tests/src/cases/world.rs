@@ -138,6 +138,14 @@ impl World {
         if case.budget_spent {
             world.icmp_budget = now + 10 * SECOND;
         }
+        world.add_ports(&case.more_ports);
+        if let Some(prefix) = case.client_prefix {
+            world.services[0].affinity = Affinity::Client as u8;
+            world.services[0].client_prefix = prefix;
+            for (slot, number) in world.slots.iter_mut().zip(0..) {
+                *slot = SlotWord::steady(number);
+            }
+        }
         if case.shared {
             world.share(0, instance.family, "quiet:80")?;
         }
@@ -155,6 +163,29 @@ impl World {
             apply(backend, change);
         }
         Ok(world)
+    }
+
+    /// Gives the only service more ports.
+    fn add_ports(&mut self, ports: &[u16]) {
+        if ports.is_empty() {
+            return;
+        }
+        let (key, index) = self.keys[0];
+        let more = ports
+            .iter()
+            .map(|port| (ServiceKey { port: *port, ..key }, index));
+        self.keys.extend(more);
+        for backend in &mut self.backends {
+            backend.port = 0;
+        }
+        let one: Vec<_> = std::mem::take(&mut self.replies);
+        for (key, _) in &self.keys {
+            let port = key.port;
+            let back = |(from, to): &(ReplyKey, Reply)| {
+                (ReplyKey { port, ..*from }, Reply { port, ..*to })
+            };
+            self.replies.extend(one.iter().map(back));
+        }
     }
 
     /// Adds a service with its slots at rest on its backend 0, its backends and their replies.
@@ -198,9 +229,10 @@ impl World {
             } as u8,
             affinity: Affinity::Flow as u8,
             in_use: 1,
+            client_prefix: 0,
             index: u16::try_from(self.services.len())?,
             routed: 0,
-            reserved: [0; 3],
+            reserved: [0; 2],
         });
         for _ in 0..SLOTS {
             self.slots.push(SlotWord::steady(0));
@@ -320,7 +352,7 @@ pub fn past(now: u64, age: u64) -> Result<u64> {
 pub fn fragment_hash(world: &World, bytes: &[u8]) -> u64 {
     let mut headers = Headers::default();
     parse(&Bytes::new(world, INGRESS, bytes.to_vec()), &mut headers);
-    hash::client_hash(&world.settings.hash_key, &headers)
+    hash::flow_hash(&world.settings.hash_key, &headers)
 }
 
 /// What the fragments of a frame's datagram have in common.
