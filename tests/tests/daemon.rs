@@ -14,8 +14,8 @@ use splitter::api::types::{SetWeights, StatsView};
 use splitter::daemon::{self, DaemonError, Options};
 use splitter::dataplane::{self, Dataplane as _, DataplaneError, Kernel, Sizes};
 use splitter::model::{
-    Affinity, Announce, Backend, Configuration, DaemonSettings, Mode, Protocol, Service, Version,
-    Weights, XdpMode,
+    Affinity, Announce, Backend, Configuration, DaemonSettings, Mode, Ports, Protocol, Service,
+    Version, Weights, XdpMode,
 };
 use splitter::net::{self, Hop, Netlink, News, View};
 use splitter_common::abi::ABI_VERSION;
@@ -99,10 +99,11 @@ impl Host {
             services: vec![Service {
                 name: "web".to_owned(),
                 vip: IpAddr::from([203, 0, 113, 10]),
-                port: 80,
+                ports: Ports::one(80).expect("a port"),
                 protocol: Protocol::Tcp,
                 mode: Mode::Nat,
                 affinity: Affinity::Flow,
+                client_prefix: None,
                 announce: Announce::Arp,
                 slots: 256,
                 stable: "blue".to_owned(),
@@ -320,7 +321,7 @@ fn a_missing_interface_is_named() -> Result<()> {
 /// Another configuration than [`Host::configuration`]: its service is at another port.
 fn moved(host: &Host) -> Options {
     let mut options = host.options();
-    options.configuration.services[0].port = 81;
+    options.configuration.services[0].ports = Ports::one(81).expect("a port");
     options
 }
 

@@ -151,8 +151,8 @@ fn answer<D: Dataplane>(core: &mut Core<D>, request: Request) {
             drop(to.send(view));
         }
         Request::Weights(name, weights, to) => drop(to.send(core.change(&name, &weights, now))),
-        Request::Explain(name, client, port, to) => {
-            drop(to.send(core.explain(&name, client, port, now)));
+        Request::Explain(name, caller, to) => {
+            drop(to.send(core.explain(&name, caller, now)));
         }
         Request::Flows(name, limit, to) => drop(to.send(core.flows(&name, limit, now))),
         Request::Stats(to) => drop(to.send(core.stats(now))),
