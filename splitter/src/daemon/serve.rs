@@ -197,7 +197,7 @@ async fn wait_for_hops(seen: &mut watch::Receiver<View>, wanted: &BTreeSet<IpAdd
 }
 
 /// What is sent to a hairpin source never reaches the stack of this host.
-fn refuse_own(settings: &DaemonSettings, view: &View) -> Result<(), StartError> {
+pub(super) fn refuse_own(settings: &DaemonSettings, view: &View) -> Result<(), StartError> {
     let own = |source: &&IpAddr| view.own.iter().any(|own| own.address == **source);
     match settings.hairpin_source.iter().find(own) {
         None => Ok(()),
