@@ -3,9 +3,10 @@
 
 use splitter_common::abi::{Counter, Verdict};
 use splitter_common::datapath::parse::{Headers, Parsed, parse};
+use splitter_tests::cases::bytes::Bytes;
 use splitter_tests::cases::check;
 use splitter_tests::cases::kernel::Kernel;
-use splitter_tests::cases::memory::{Bytes, Memory};
+use splitter_tests::cases::memory::Memory;
 use splitter_tests::cases::spec::{Hook, Instance, load};
 use splitter_tests::cases::world::SECOND;
 use std::collections::BTreeSet;

@@ -1,10 +1,11 @@
 //! Runs an instance on the host or in the kernel and says what differs from what was expected.
 
+use super::bytes::Bytes;
 use super::cast::INGRESS;
 use super::craft::{Frame, balance, craft};
 use super::kernel::{self, Kernel};
 use super::made::{self, Outer};
-use super::memory::{Bytes, Memory};
+use super::memory::Memory;
 use super::nat;
 use super::spec::{Hook, Instance, Note, Record, Way};
 use super::world::{SECOND, World, flow, fragment_hash, fragment_key, note, pack};

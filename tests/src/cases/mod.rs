@@ -6,16 +6,20 @@
 //! * [`craft`]: bytes of a frame from its fields, checksums computed by `etherparse`.
 //! * [`world`]: the contents of the tables in which a case runs.
 //! * [`made`]: frames that the packet path makes, by `etherparse`.
-//! * [`memory`]: tables, frames and leaving frames in memory, for the host.
+//! * [`bytes`]: frames in memory, for the host.
+//! * [`memory`]: tables in memory, for the host.
 //! * [`kernel`]: the object loaded in the kernel, in a namespace of its own.
 //! * [`random`]: random worlds and frames, for the comparison of host and kernel.
 //! * [`mutate`]: what is done to a sound frame, to make it one that is not.
 //! * [`oracle`], [`property`]: what holds for every frame, by code that shares nothing with the steering.
+//! * [`fuzz`]: the same for every input of a fuzzer.
 //! * [`check`]: runs an instance in either place and says what differs from what was expected.
 
+pub mod bytes;
 pub mod cast;
 pub mod check;
 pub mod craft;
+pub mod fuzz;
 pub mod kernel;
 pub mod made;
 pub mod memory;

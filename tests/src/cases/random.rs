@@ -1,8 +1,8 @@
 //! Random worlds and frames, for the comparison of host and kernel. Everything follows from a seed.
 
+use super::bytes::Bytes;
 use super::cast::Family;
 use super::craft::{Frame, craft};
-use super::memory::Bytes;
 use super::mutate::mutate;
 use super::spec::{Protocol, Way};
 use super::world::{BACKEND_PORT, SECOND, World, past};

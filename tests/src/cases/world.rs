@@ -1,7 +1,8 @@
 //! The contents of the tables in which a case runs.
 
+use super::bytes::Bytes;
 use super::cast::{ELSEWHERE, Family, INGRESS, mac};
-use super::memory::{Bytes, Memory};
+use super::memory::Memory;
 use super::spec::{BackendChange, Instance, Note, Protocol, Record, Route, Slot, Way};
 use anyhow::{Context, Result, bail};
 use splitter_common::abi::{
