@@ -9,7 +9,10 @@ pub mod types;
 use std::net::IpAddr;
 
 use tokio::sync::oneshot;
-use types::{ChangeView, ExplainView, FlowList, ServiceList, ServiceView, SetWeights, StatsView};
+use types::{
+    AddRoute, ChangeView, ExplainView, FlowList, RemoveRoute, RouteChange, RouteList, ServiceList,
+    ServiceView, SetWeights, StatsView,
+};
 
 /// Why the daemon could not do as asked; each maps to one HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +65,12 @@ pub enum Request {
     Service(String, Answer<ServiceView>),
     /// Change of weights. A cutover is one, too.
     Weights(String, SetWeights, Answer<ChangeView>),
+    /// The routes of a service.
+    Routes(String, Answer<RouteList>),
+    /// Clients get a version whatever the weights.
+    AddRoute(String, AddRoute, Answer<RouteChange>),
+    /// Clients follow the weights again.
+    RemoveRoute(String, RemoveRoute, Answer<RouteChange>),
     /// Where a flow goes.
     Explain(String, IpAddr, Option<u16>, Answer<ExplainView>),
     /// Flow records of a service, at most so many listed.

@@ -19,6 +19,7 @@ mod network;
 mod numbers;
 mod ranges;
 mod replies;
+mod routes;
 mod serve;
 mod start;
 mod store;
