@@ -1,6 +1,7 @@
 //! The object loaded in the kernel, in a network namespace of its own whose routing knows the way to `client` alone.
 
 use super::cast::{Family, mac};
+use super::window::Window;
 use super::world::World;
 use anyhow::{Context, Result, bail, ensure};
 use aya::maps::{Array, HashMap, LpmTrie, MapData, PerCpuArray, lpm_trie};
@@ -10,7 +11,7 @@ use bytemuck::bytes_of;
 use futures_util::TryStreamExt;
 use rtnetlink::{LinkUnspec, LinkVeth, RouteMessageBuilder};
 use splitter::object::{EGRESS, INGRESS, OBJECT};
-use splitter_common::abi::{Address, Counter, FlowSet, Stamps, Traffic, maps};
+use splitter_common::abi::{Address, Counter, Stamps, Traffic, maps};
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ pub struct Verified {
 /// The loaded object. Test runs happen in the namespace of the thread that loaded it, so it stays there.
 pub struct Kernel {
     bpf: Ebpf,
+    flows: Window,
+    stamps: Window,
     verified: Vec<Verified>,
     vips: Vec<Address>,
     keys: Vec<[u8; 20]>,
@@ -72,7 +75,10 @@ impl Kernel {
                 load,
             });
         }
+        let window = |name| Window::new(map_data(bpf.map(name).context("no such map")?)?);
         Ok(Self {
+            flows: window(maps::FLOWS)?,
+            stamps: window(maps::STAMPS)?,
             bpf,
             verified,
             vips: Vec::new(),
@@ -162,14 +168,22 @@ impl Kernel {
     }
 
     /// The first `count` flow sets.
-    pub fn flows(&mut self, count: usize) -> Result<Vec<[u64; 8]>> {
-        let sets: Vec<FlowSet> = self.get::<_, 64>(maps::FLOWS, count)?;
-        Ok(sets.iter().map(|set| set.words).collect())
+    pub fn flows(&self, count: usize) -> Vec<[u64; 8]> {
+        (0..count)
+            .map(|set| std::array::from_fn(|word| self.flows.word(set * 8 + word)))
+            .collect()
     }
 
     /// The first `count` rows of stamps.
-    pub fn stamps(&mut self, count: usize) -> Result<Vec<Stamps>> {
-        self.get::<_, 32>(maps::STAMPS, count)
+    pub fn stamps(&self, count: usize) -> Vec<Stamps> {
+        (0..count)
+            .map(|slot| Stamps {
+                unlogged: self.stamps.word(slot * 4),
+                bare_syn: self.stamps.word(slot * 4 + 1),
+                foreign: self.stamps.word(slot * 4 + 2),
+                reserved: 0,
+            })
+            .collect()
     }
 
     /// All counters, summed over CPUs.
@@ -243,18 +257,6 @@ impl Kernel {
             array.set(u32::try_from(index)?, raw::<_, V>(value)?, 0)?;
         }
         Ok(())
-    }
-
-    fn get<T: bytemuck::Pod, const V: usize>(
-        &mut self,
-        name: &str,
-        count: usize,
-    ) -> Result<Vec<T>> {
-        let map = self.bpf.map_mut(name).with_context(|| name.to_string())?;
-        let array = Array::<_, [u8; V]>::try_from(map)?;
-        (0..u32::try_from(count)?)
-            .map(|index| Ok(bytemuck::pod_read_unaligned(&array.get(&index, 0)?)))
-            .collect()
     }
 }
 
