@@ -129,10 +129,10 @@ async fn answer(mut queue: mpsc::Receiver<Request>, asked: &Mutex<Vec<Asked>>) {
                 drop(answer.send(known(&name).map(|()| views::routes(&name))));
             }
             Request::AddRoute(name, route, answer) => {
-                drop(answer.send(known(&name).map(|()| views::added(&name, &route))));
+                drop(answer.send(known(&name).map(|()| views::routed(&name, &route))));
             }
             Request::RemoveRoute(name, route, answer) => {
-                drop(answer.send(known(&name).map(|()| views::removed(&name, &route))));
+                drop(answer.send(known(&name).map(|()| views::unrouted(&name, &route))));
             }
             Request::Stats(answer) => drop(answer.send(Ok(views::stats()))),
         }

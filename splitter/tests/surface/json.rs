@@ -50,7 +50,7 @@ fn json_is_the_view_that_the_daemon_sent() {
     same::<RouteChange>(
         &fake,
         "route add web --clients 10.8.0.0/16,10.9.0.7 --version green --ttl 90s --now --dry-run -o json",
-        &views::added("web", &added),
+        &views::routed("web", &added),
     );
     let removed = RemoveRoute {
         clients: vec!["10.8.0.0/16".into()],
@@ -60,7 +60,7 @@ fn json_is_the_view_that_the_daemon_sent() {
     same::<RouteChange>(
         &fake,
         "route remove web --clients 10.8.0.0/16 --dry-run -o json",
-        &views::removed("web", &removed),
+        &views::unrouted("web", &removed),
     );
     same::<ExplainView>(
         &fake,

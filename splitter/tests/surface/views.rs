@@ -160,7 +160,7 @@ pub(super) fn routes(service: &str) -> RouteList {
 }
 
 /// What adding routes does.
-pub(super) fn added(service: &str, route: &AddRoute) -> RouteChange {
+pub(super) fn routed(service: &str, route: &AddRoute) -> RouteChange {
     RouteChange {
         service: service.into(),
         clients: route.clients.clone(),
@@ -177,7 +177,7 @@ pub(super) fn added(service: &str, route: &AddRoute) -> RouteChange {
 }
 
 /// What removing routes does: of those in the default row's hands already, nothing.
-pub(super) fn removed(service: &str, route: &RemoveRoute) -> RouteChange {
+pub(super) fn unrouted(service: &str, route: &RemoveRoute) -> RouteChange {
     RouteChange {
         service: service.into(),
         clients: route.clients.clone(),
