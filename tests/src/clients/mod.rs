@@ -107,17 +107,16 @@ impl Client {
     }
 
     /// As [`Self::hold`], from one of the client's addresses.
-    pub fn hold_from(
-        lab: &Lab,
-        from: IpAddr,
-        connections: usize,
-        every: Duration,
-    ) -> Result<Self> {
+    pub fn hold_from(lab: &Lab, from: IpAddr, connections: usize, every: Duration) -> Result<Self> {
         let client = Self::start(
             lab,
             &[
                 "hold".to_owned(),
-                format!("--to={}:{}", bracketed(lab, family_of(from)), Addresses::PORT),
+                format!(
+                    "--to={}:{}",
+                    bracketed(lab, family_of(from)),
+                    Addresses::PORT
+                ),
                 format!("--connections={connections}"),
                 format!("--every={}", every.as_millis()),
                 format!("--from={from}"),
@@ -135,7 +134,11 @@ impl Client {
             lab,
             &[
                 "request".to_owned(),
-                format!("--to={}:{}", bracketed(lab, family_of(from)), Addresses::PORT),
+                format!(
+                    "--to={}:{}",
+                    bracketed(lab, family_of(from)),
+                    Addresses::PORT
+                ),
                 format!("--per-second={per_second}"),
                 format!("--from={from}"),
             ],
