@@ -6,12 +6,10 @@ pub mod client;
 pub mod server;
 pub mod types;
 
-use std::net::IpAddr;
-
 use tokio::sync::oneshot;
 use types::{
-    AddRoute, ChangeView, ExplainView, FlowList, RemoveRoute, RouteChange, RouteList, ServiceList,
-    ServiceView, SetWeights, StatsView,
+    AddRoute, Caller, ChangeView, ExplainView, FlowList, RemoveRoute, RouteChange, RouteList,
+    ServiceList, ServiceView, SetWeights, StatsView,
 };
 
 /// Why the daemon could not do as asked; each maps to one HTTP status.
@@ -72,7 +70,7 @@ pub enum Request {
     /// Clients follow the weights again.
     RemoveRoute(String, RemoveRoute, Answer<RouteChange>),
     /// Where a flow goes.
-    Explain(String, IpAddr, Option<u16>, Answer<ExplainView>),
+    Explain(String, Caller, Answer<ExplainView>),
     /// Flow records of a service, at most so many listed.
     Flows(String, usize, Answer<FlowList>),
     /// Counters.

@@ -5,6 +5,7 @@ mod daemon;
 mod error;
 mod keys;
 mod node;
+mod ports;
 mod routes;
 mod service;
 mod source;

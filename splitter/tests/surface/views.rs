@@ -36,6 +36,7 @@ pub(super) fn web() -> ServiceView {
         name: "web".into(),
         vip: ip("203.0.113.10"),
         port: 443,
+        ports: "443".into(),
         protocol: "tcp".into(),
         mode: "nat".into(),
         affinity: "client".into(),
@@ -83,6 +84,7 @@ pub(super) fn dns() -> ServiceView {
         name: "dns".into(),
         vip: ip("2001:db8::53"),
         port: 53,
+        ports: "53,5300-5310".into(),
         protocol: "udp".into(),
         mode: "dsr".into(),
         affinity: "flow".into(),
@@ -231,6 +233,7 @@ pub(super) fn explain(service: &str, client: IpAddr, port: Option<u16>) -> Expla
         service: service.into(),
         client,
         port,
+        service_port: 443,
         route: port.map(|_| RouteRef {
             clients: "10.8.0.0/16".into(),
             version: Some("green".into()),
