@@ -6,6 +6,7 @@ mod error;
 mod keys;
 mod node;
 mod ports;
+mod routes;
 mod sent_from;
 mod service;
 mod source;

@@ -1,5 +1,6 @@
 //! Frames in memory, for the host: as they come in and as they leave.
 
+use super::memory::find;
 use super::world::World;
 use splitter_common::abi::{Address, mapped};
 use splitter_common::datapath::packet::Packet;

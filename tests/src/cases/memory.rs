@@ -3,9 +3,9 @@
 use super::world::World;
 use splitter_common::abi::{
     Address, Backend, Counter, Fragment, FragmentKey, Hairpin, HairpinKey, Interface, Reply,
-    ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotWord, Stamp, Stamps, Vip, mapped,
+    ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotWord, Stamp, Stamps, Vip,
 };
-use splitter_common::datapath::tables::{FlowCells, NextHop, SlotTables, StampCells, Tables};
+use splitter_common::datapath::tables::{FlowCells, SlotTables, StampCells, Tables};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -189,7 +189,7 @@ impl FlowCells for Set {
 }
 
 /// The value of a key in a short list.
-fn find<'a, K: PartialEq, V>(entries: &'a [(K, V)], key: &K) -> Option<&'a V> {
+pub(super) fn find<'a, K: PartialEq, V>(entries: &'a [(K, V)], key: &K) -> Option<&'a V> {
     entries
         .iter()
         .find_map(|(known, value)| (known == key).then_some(value))
