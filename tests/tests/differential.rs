@@ -114,6 +114,10 @@ fn host_and_kernel_agree_on_random_frames() {
             "deliver_local",
             "reply_nat",
             "reply_local",
+            "forward_icmp",
+            "deliver_icmp",
+            "reply_icmp",
+            "answer_echo",
             "drop_handover",
             "drop_too_long",
         ] {

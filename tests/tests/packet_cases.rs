@@ -6,7 +6,7 @@ use splitter_common::datapath::parse::{Headers, Parsed, parse};
 use splitter_tests::cases::check;
 use splitter_tests::cases::kernel::Kernel;
 use splitter_tests::cases::memory::{Bytes, Memory};
-use splitter_tests::cases::spec::{Hook, Instance, load};
+use splitter_tests::cases::spec::{Hook, Instance, Way, load};
 use splitter_tests::cases::world::SECOND;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -88,9 +88,18 @@ fn a_local_reply_that_is_half_rewritten_is_dropped() {
         let prepared = check::Prepared::new(&instance, 1_000 * SECOND).expect("a case");
         let mut headers = Headers::default();
         let whole = Bytes::new(&prepared.world, 1, prepared.frame.clone());
-        assert_eq!(parse(&whole, &mut headers), Parsed::Transport);
-        let source = headers.l3 + if headers.ipv6 == 1 { 8 } else { 12 };
-        for refuses in [source, headers.l4] {
+        let parsed = parse(&whole, &mut headers);
+        let (source, quoted) = if headers.ipv6 == 1 { (8, 24) } else { (12, 16) };
+        // Of an ICMP error: the outer source, the quoted destination, the checksum over both.
+        let places = match parsed {
+            Parsed::Transport => vec![headers.l3 + source, headers.l4],
+            Parsed::Icmp | Parsed::Icmpv6 => {
+                let l4 = headers.l4;
+                vec![headers.l3 + source, l4 + 8 + quoted, l4 + 2]
+            }
+            other => panic!("{}: {other:?}", instance.name()),
+        };
+        for refuses in places {
             let memory = Memory::new(&prepared.world, 1_000 * SECOND);
             let mut leaving = Bytes::new(&prepared.world, 1, prepared.frame.clone());
             leaving.refuses = Some(refuses);
@@ -112,7 +121,12 @@ fn each_counter_has_a_case() {
             let counter = instance.case.counter.clone();
             counter.or_else(|| {
                 instance.case.goes_to?;
-                Some(format!("{:?}", instance.way))
+                let error = instance.case.frame.contains_key("quote");
+                Some(match (error, instance.way) {
+                    (true, Way::Local) => Counter::DeliverIcmp.name().into(),
+                    (true, _) => Counter::ForwardIcmp.name().into(),
+                    (false, way) => format!("{way:?}"),
+                })
             })
         })
         .collect();

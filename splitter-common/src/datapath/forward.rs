@@ -34,7 +34,7 @@ pub fn forward<P: Packet>(
 
 /// Addresses the frame to the backend's next hop.
 #[inline(always)]
-fn next_hop<P: Packet>(
+pub(super) fn next_hop<P: Packet>(
     packet: &mut P,
     headers: &Headers,
     backend: &Backend,

@@ -3,6 +3,7 @@
 pub mod choice;
 pub mod flow_table;
 pub mod forward;
+pub mod icmp;
 pub mod measure;
 pub mod neighbour;
 pub mod outcome;
@@ -33,7 +34,7 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
         },
         Parsed::Arp => neighbour::answer_arp(packet, tables, headers.l3)
             .unwrap_or(Outcome::stop(Counter::PassNotIp)),
-        Parsed::Icmpv6 => neighbour::answer_solicitation(packet, tables, headers.l3, headers.l4)
+        Parsed::Icmp | Parsed::Icmpv6 => icmp::steer(packet, tables, &headers)
             .unwrap_or(Outcome::stop(other(tables, &headers.destination))),
         Parsed::Other => Outcome::stop(other(tables, &headers.destination)),
         Parsed::NotIp => Outcome::stop(Counter::PassNotIp),

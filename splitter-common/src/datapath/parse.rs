@@ -3,7 +3,7 @@
 use super::packet::Packet;
 use crate::abi::{Address, mapped};
 use crate::wire::header::{
-    ETH_LEN, ETH_TYPE, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ICMPV6, IPV4_FRAGMENT,
+    ETH_LEN, ETH_TYPE, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ICMP, ICMPV6, IPV4_FRAGMENT,
     IPV4_LEN, IPV6_DESTINATION, IPV6_LEN, IPV6_SOURCE, TCP, TCP_LEN, UDP, UDP_LEN,
 };
 
@@ -47,6 +47,8 @@ pub enum Parsed {
     Transport,
     /// ARP; of the headers only `l3` is set.
     Arp,
+    /// ICMP over IPv4, no fragment; no port is set.
+    Icmp,
     /// ICMPv6; no port is set.
     Icmpv6,
     /// IP with something else in it, a fragment, or IPv6 with an IPv4-mapped address; of the transport header nothing is
@@ -97,10 +99,14 @@ fn ipv4<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
     headers.length = length;
     headers.source = mapped([ip[12], ip[13], ip[14], ip[15]]);
     headers.destination = mapped([ip[16], ip[17], ip[18], ip[19]]);
-    if u16::from_be_bytes([ip[6], ip[7]]) & IPV4_FRAGMENT != 0 || (ip[9] != TCP && ip[9] != UDP) {
+    if u16::from_be_bytes([ip[6], ip[7]]) & IPV4_FRAGMENT != 0 {
         return Parsed::Other;
     }
-    ports(packet, headers)
+    match ip[9] {
+        TCP | UDP => ports(packet, headers),
+        ICMP => Parsed::Icmp,
+        _ => Parsed::Other,
+    }
 }
 
 #[inline(always)]
@@ -137,7 +143,7 @@ fn ipv6<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
 /// Whether an IPv6 packet names an IPv4 address. None should on the wire (RFC 4942 §2.2), and in the keys of the tables
 /// it would be that IPv4 address: the packet would be taken for another family's.
 #[inline(always)]
-fn is_mapped(a: &Address) -> bool {
+pub(super) fn is_mapped(a: &Address) -> bool {
     let high = u64::from_be_bytes([a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]]);
     let middle = u32::from_be_bytes([a[8], a[9], a[10], a[11]]);
     high == 0 && middle == 0xffff

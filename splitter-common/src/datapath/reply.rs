@@ -4,6 +4,7 @@
 //! A packet to an address that this host owns is never touched: it is the answer to a health check or to an operator's
 //! own connection, which dialled the backend and not the VIP.
 
+use super::icmp;
 use super::outcome::Outcome;
 use super::packet::Packet;
 use super::parse::{self, Headers, Parsed};
@@ -53,7 +54,8 @@ pub fn restore<P: Packet, T: Tables>(
 }
 
 /// A packet on its way out of this host, at TC egress. Its checksums may be partial (the device completes them), so
-/// they are corrected by the kernel's helpers, which know. `write` and `route` of [`Packet`] are not called.
+/// they are corrected by the kernel's helpers, which know; `write` of [`Packet`] writes what has no partial checksum (ICMP),
+/// and `route` is not called.
 pub trait Egress: Packet {
     /// Puts an IPv4 address where `old` stands at `offset`, and corrects the header checksum at `l3_checksum` and the
     /// transport checksum at `l4_checksum` (`udp`: where none stays none).
@@ -89,8 +91,10 @@ pub trait Egress: Packet {
 #[inline(always)]
 pub fn leave<E: Egress, T: Tables>(packet: &mut E, tables: &T) -> Option<Outcome> {
     let mut headers = Headers::default();
-    if parse::parse(packet, &mut headers) != Parsed::Transport {
-        return None;
+    match parse::parse(packet, &mut headers) {
+        Parsed::Transport => {}
+        Parsed::Icmp | Parsed::Icmpv6 => return icmp::leave(packet, tables, &headers),
+        _ => return None,
     }
     let reply = source_of(tables, &headers)?;
     parse::transport(packet, &mut headers)?;
@@ -123,7 +127,7 @@ pub fn leave<E: Egress, T: Tables>(packet: &mut E, tables: &T) -> Option<Outcome
 
 /// What the source of a packet becomes, if it is a reply to a client.
 #[inline(always)]
-fn source_of<'a, T: Tables>(tables: &'a T, headers: &Headers) -> Option<&'a Reply> {
+pub(super) fn source_of<'a, T: Tables>(tables: &'a T, headers: &Headers) -> Option<&'a Reply> {
     let key = ReplyKey {
         address: headers.source,
         port: headers.source_port,
@@ -136,7 +140,7 @@ fn source_of<'a, T: Tables>(tables: &'a T, headers: &Headers) -> Option<&'a Repl
 
 /// Addresses the frame to the next hop.
 #[inline(always)]
-fn send<P: Packet>(packet: &mut P, hop: &NextHop) -> Option<()> {
+pub(super) fn send<P: Packet>(packet: &mut P, hop: &NextHop) -> Option<()> {
     packet.write(0, hop.destination_mac)?;
     packet.write(ETH_SOURCE, hop.source_mac)
 }

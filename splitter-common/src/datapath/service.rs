@@ -64,7 +64,7 @@ struct Flow {
 /// Finds the flow's slot. This and [`send`] are functions of their own in the kernel too, called one after the other:
 /// what they keep on the stack would not fit beside what [`transition::choose`] does.
 #[inline(never)]
-fn place<T: Tables>(
+pub(super) fn place<T: Tables>(
     tables: &T,
     service: &Service,
     headers: &Headers,
@@ -139,7 +139,7 @@ pub fn is_syn(headers: &Headers) -> bool {
 
 /// A backend of the service that can take packets, with its index in `BACKENDS`.
 #[inline(always)]
-fn backend<'a, T: Tables>(
+pub(super) fn backend<'a, T: Tables>(
     tables: &'a T,
     service: &Service,
     local: u16,

@@ -23,6 +23,8 @@ pub const IPV4_CHECKSUM: usize = 10;
 pub const IPV4_SOURCE: usize = 12;
 /// IPv4: offset of the destination address.
 pub const IPV4_DESTINATION: usize = 16;
+/// IPv4: the fragment offset alone, in the same word as [`IPV4_FRAGMENT`].
+pub const IPV4_OFFSET: u16 = 0x1fff;
 /// IPv4: "more fragments" and the fragment offset, in the third 16-bit word.
 pub const IPV4_FRAGMENT: u16 = 0x3fff;
 
@@ -39,8 +41,14 @@ pub const IPV6_DESTINATION: usize = 24;
 pub const TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const UDP: u8 = 17;
+/// IP protocol number of ICMP.
+pub const ICMP: u8 = 1;
 /// IP protocol number of ICMPv6.
 pub const ICMPV6: u8 = 58;
+/// ICMP and ICMPv6: offset of the checksum.
+pub const ICMP_CHECKSUM: usize = 2;
+/// ICMP and ICMPv6: length of the part before what an error quotes.
+pub const ICMP_LEN: usize = 8;
 
 /// TCP and UDP: offset of the source port.
 pub const SOURCE_PORT: usize = 0;

@@ -94,7 +94,6 @@ const LATER: &[(Section, &[&str])] = &[
             "flows",
             "hairpin_source",
             "health",
-            "icmp_echo",
             "on_unhealthy",
             "ports",
             "quic",

@@ -38,11 +38,27 @@ impl<D: Dataplane> Core<D> {
             self.dataplane.set_reply(&key, Some(reply))?;
         }
         self.dataplane.set_service(live.index, &live.row)?;
-        let announce = u32::from(live.service.announce == Announce::Arp);
-        let vip = Vip { announce };
+        let vip = self.vip_of(live);
         self.dataplane.set_vip(&live.row.vip, Some(vip))?;
         self.dataplane
             .set_service_key(&key_of(&live.service), Some(live.index))
+    }
+
+    /// What the services of its VIP ask for, this one and those installed before it.
+    fn vip_of(&self, live: &Live) -> Vip {
+        let mut flags = 0;
+        for other in self.services.iter().chain([live]) {
+            if other.row.vip != live.row.vip {
+                continue;
+            }
+            if other.service.announce == Announce::Arp {
+                flags |= Vip::ANNOUNCED;
+            }
+            if other.service.icmp_echo {
+                flags |= Vip::ECHO;
+            }
+        }
+        Vip { flags }
     }
 
     /// Makes a number stand for a backend; one that stood for it before keeps its next hop and its traffic.

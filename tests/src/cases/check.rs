@@ -2,6 +2,7 @@
 
 use super::cast::INGRESS;
 use super::craft::{Frame, balance, craft};
+use super::icmp;
 use super::kernel::{self, Kernel};
 use super::memory::{Bytes, Memory};
 use super::spec::{Hook, Instance, Record, Way};
@@ -68,7 +69,7 @@ impl Prepared {
         let mut input = case.frame.clone();
         let mut output = input.clone();
         let expectation = expectation(instance, &world, &frame(&input)?)?;
-        output.extend(expectation.changes);
+        merge(&mut output, expectation.changes);
         if let Some((side, wanted)) = &case.balance {
             let side = frame(if side == "in" { &input } else { &output })?;
             let word = i64::from(balance(&side, family, protocol, *wanted)?);
@@ -77,7 +78,11 @@ impl Prepared {
         }
         let bytes = craft(&frame(&input)?, family, protocol)?;
         let expected = craft(&frame(&output)?, family, protocol)?;
-        let flow = flow(&world, &bytes);
+        let subject = match icmp::subject(&frame(&input)?)? {
+            Some(subject) => craft(&subject, family, protocol)?,
+            None => bytes.clone(),
+        };
+        let flow = flow(&world, &subject);
         for (index, record) in case.records.iter().enumerate() {
             let hash = flow.context("records need a flow")?.0;
             let (a, b) = pack(record, hash, &world, now)?;
@@ -317,23 +322,34 @@ fn expectation(instance: &Instance, world: &World, input: &Frame) -> Result<Expe
             set("source_mac", own.into());
         }
         if instance.way != Way::Dsr {
-            let (_, dialled) = input.to.rsplit_once(':').context("no port")?;
+            let quote = icmp::quoted(input)?;
+            let dialled = quote.as_ref().map_or(&input.to, |quote| &quote.from);
+            let (_, dialled) = dialled.rsplit_once(':').context("no port")?;
             let port = match backend.port {
                 0 => dialled.to_string(),
                 port => port.to_string(),
             };
-            set("to", format!("b{number}:{port}").into());
+            let backend = format!("b{number}:{port}");
+            if quote.is_some() {
+                let mut quote = Table::new();
+                quote.insert("from".into(), backend.clone().into());
+                set("quote", quote.into());
+            }
+            set("to", backend.into());
         }
         if instance.way == Way::Nat {
             set("ttl", i64::from(input.ttl - 1).into());
         }
+        let error = input.quote.is_some();
         name = Some(match instance.way {
+            Way::Dsr | Way::Nat if error => "forward_icmp",
+            Way::Local if error => "deliver_icmp",
             Way::Dsr => "forward_dsr",
             Way::Nat => "forward_nat",
             Way::Local => "deliver_local",
         });
     }
-    changes.extend(case.out.clone());
+    merge(&mut changes, case.out.clone());
     let counter = match name {
         None => None,
         Some(name) => Some(
@@ -348,6 +364,18 @@ fn expectation(instance: &Instance, world: &World, input: &Frame) -> Result<Expe
         changes,
         via,
     })
+}
+
+/// Puts changes into fields; those of a quoted packet into its fields.
+fn merge(fields: &mut Table, changes: Table) {
+    for (key, value) in changes {
+        match (fields.get_mut(&key), value) {
+            (Some(Value::Table(inner)), Value::Table(changes)) => merge(inner, changes),
+            (_, value) => {
+                fields.insert(key, value);
+            }
+        }
+    }
 }
 
 fn frame(table: &Table) -> Result<Frame> {

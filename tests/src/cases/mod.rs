@@ -13,6 +13,7 @@
 pub mod cast;
 pub mod check;
 pub mod craft;
+pub mod icmp;
 pub mod kernel;
 pub mod memory;
 pub mod random;

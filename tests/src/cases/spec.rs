@@ -68,6 +68,9 @@ pub struct Case {
     /// The word and stamps of every slot of the service.
     #[serde(default)]
     pub slot: Slot,
+    /// Whether echo requests to the VIP are answered.
+    #[serde(default)]
+    pub icmp_echo: bool,
     /// Records in the flow table before the packet.
     #[serde(default)]
     pub records: Vec<Record>,

@@ -165,6 +165,7 @@ fn service() -> Service {
         mode: Mode::Nat,
         affinity: Affinity::Flow,
         announce: Announce::None,
+        icmp_echo: false,
         slots: SLOTS,
         stable: "blue".to_owned(),
         prepare: Duration::from_secs(3),
