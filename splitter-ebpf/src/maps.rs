@@ -9,13 +9,13 @@ use core::sync::atomic::{Ordering, compiler_fence};
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
-    btf_maps::{Array, HashMap, PerCpuArray},
+    btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, lpm_trie::Key},
     helpers::generated::bpf_ktime_get_coarse_ns,
     macros::btf_map,
 };
 use splitter_common::abi::{
-    Address, Backend, Counter, FlowSet, Interface, Reply, ReplyKey, Service, ServiceKey, Settings,
-    SlotWord, Stamp, Stamps, Traffic, Vip,
+    Address, Backend, Counter, FlowSet, Interface, Reply, ReplyKey, RouteKey, Service, ServiceKey,
+    Settings, SlotWord, Stamp, Stamps, Traffic, Vip,
 };
 use splitter_common::datapath::tables::{FlowCells, SlotTables, StampCells, Tables};
 
@@ -37,6 +37,8 @@ static STAMPS: Array<Stamps, 1024, MAPPED> = Array::new();
 static BACKENDS: Array<Backend, 64, MAPPED> = Array::new();
 #[btf_map]
 static FLOWS: Array<FlowSet, 1024, MAPPED> = Array::new();
+#[btf_map]
+static ROUTES: LpmTrie<[u8; 20], u32, 64> = LpmTrie::new();
 #[btf_map]
 static REPLIES: HashMap<ReplyKey, Reply, 64> = HashMap::new();
 #[btf_map]
@@ -184,6 +186,14 @@ impl Tables for Maps {
     #[inline(always)]
     fn service(&self, index: u32) -> Option<&Service> {
         SERVICES.get(index)
+    }
+
+    #[inline(always)]
+    fn row(&self, key: &RouteKey) -> Option<u32> {
+        const { assert!(size_of::<RouteKey>() == size_of::<Key<[u8; 20]>>()) };
+        // SAFETY: both are a 32-bit length and 20 bytes after it without padding, and the packed one has no alignment.
+        let key = unsafe { &*ptr::from_ref(key).cast::<Key<[u8; 20]>>() };
+        ROUTES.get(key).copied()
     }
 
     #[inline(always)]

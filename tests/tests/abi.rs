@@ -3,7 +3,7 @@
 //! with `SPLITTER_BLESS=1`.
 
 use splitter_common::abi::{
-    ABI_VERSION, Address, Backend, Counter, FlowSet, Interface, Reply, ReplyKey, Service,
+    ABI_VERSION, Address, Backend, Counter, FlowSet, Interface, Reply, ReplyKey, RouteKey, Service,
     ServiceKey, Settings, SlotState, SlotWord, Stamps, Traffic, Vip, maps,
 };
 use splitter_tests::cases::kernel::Kernel;
@@ -60,6 +60,7 @@ fn layouts_are_the_blessed_ones() {
             mode,
             affinity,
             in_use,
+            routed,
             reserved
         }
     );
@@ -74,6 +75,14 @@ fn layouts_are_the_blessed_ones() {
             port,
             mtu,
             reserved
+        }
+    );
+    layout!(
+        out,
+        RouteKey {
+            prefix_length,
+            first_slot,
+            address
         }
     );
     layout!(
@@ -162,6 +171,7 @@ fn the_object_has_the_maps() {
         (maps::STAMPS, 4, size_of::<Stamps>()),
         (maps::BACKENDS, 4, size_of::<Backend>()),
         (maps::FLOWS, 4, size_of::<FlowSet>()),
+        (maps::ROUTES, size_of::<RouteKey>(), 4),
         (maps::REPLIES, size_of::<ReplyKey>(), size_of::<Reply>()),
         (maps::OWN_ADDRESSES, size_of::<Address>(), 4),
         (maps::INTERFACES, 4, size_of::<Interface>()),

@@ -6,12 +6,14 @@
 mod backend;
 mod counter;
 mod flow;
+mod route;
 mod service;
 mod slot;
 
 pub use backend::{Backend, Reply, ReplyKey, Traffic};
 pub use counter::{Counter, Verdict};
 pub use flow::{ENTRIES_PER_SET, FlowSet, WORDS_PER_SET};
+pub use route::RouteKey;
 pub use service::{Affinity, Interface, Mode, Service, ServiceKey, Settings, Vip};
 pub use slot::{SlotState, SlotWord, Stamp, Stamps};
 
@@ -36,6 +38,8 @@ pub mod maps {
     pub const BACKENDS: &str = "BACKENDS";
     /// Memory-mapped array of [`FlowSet`](super::FlowSet).
     pub const FLOWS: &str = "FLOWS";
+    /// Trie of longest prefixes: [`RouteKey`](super::RouteKey) → first slot of the row that governs these clients.
+    pub const ROUTES: &str = "ROUTES";
     /// [`ReplyKey`](super::ReplyKey) → [`Reply`](super::Reply).
     pub const REPLIES: &str = "REPLIES";
     /// Addresses that this host owns: [`Address`](super::Address) → `u32` 1.

@@ -11,6 +11,7 @@ pub mod packet;
 pub mod parse;
 pub mod reply;
 pub mod rewrite;
+pub mod route;
 pub mod service;
 pub mod tables;
 pub mod transition;

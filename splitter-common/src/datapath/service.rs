@@ -5,7 +5,7 @@ use super::packet::Packet;
 use super::parse::{self, Headers};
 use super::tables::Tables;
 use super::transition::{self, Arrival, Segment};
-use super::{forward, measure};
+use super::{forward, measure, route};
 use crate::abi::{Backend, Counter, Service, ServiceKey};
 use crate::hash;
 use crate::wire::header::{ACK, FIN, RST, SYN, TCP};
@@ -61,7 +61,7 @@ struct Flow {
     local: u16,
 }
 
-/// Finds the flow's slot. This and [`send`] are functions of their own in the kernel too, called one after the other:
+/// Finds the flow's slot in the row that governs its client. This and [`send`] are functions of their own in the kernel too, called one after the other:
 /// what they keep on the stack would not fit beside what [`transition::choose`] does.
 #[inline(never)]
 pub(super) fn place<T: Tables>(
@@ -72,7 +72,10 @@ pub(super) fn place<T: Tables>(
 ) -> Option<()> {
     let settings = tables.settings()?;
     arrival.flow_hash = hash::flow_hash(&settings.hash_key, headers);
-    arrival.slot = hash::slot(&settings.hash_key, service, headers, arrival.flow_hash);
+    let slot = hash::slot(&settings.hash_key, service, headers, arrival.flow_hash);
+    arrival.slot = slot
+        .wrapping_sub(service.first_slot)
+        .wrapping_add(route::row(tables, service, &headers.source));
     Some(())
 }
 

@@ -2,8 +2,8 @@
 //! and for the model of flows and owners, which runs other packets and daemon writes between any two calls.
 
 use crate::abi::{
-    Address, Backend, Counter, Interface, Reply, ReplyKey, Service, ServiceKey, Settings, SlotWord,
-    Stamp, Vip,
+    Address, Backend, Counter, Interface, Reply, ReplyKey, RouteKey, Service, ServiceKey, Settings,
+    SlotWord, Stamp, Vip,
 };
 
 /// The stamps of one slot. Each call is one access to memory.
@@ -63,6 +63,8 @@ pub trait Tables: SlotTables {
     fn service_index(&self, key: &ServiceKey) -> Option<u32>;
     /// A service by its index.
     fn service(&self, index: u32) -> Option<&Service>;
+    /// First slot of the row of the longest prefix that has a client.
+    fn row(&self, key: &RouteKey) -> Option<u32>;
     /// What the source of a reply becomes.
     fn reply(&self, key: &ReplyKey) -> Option<&Reply>;
     /// Whether this host owns an address itself.

@@ -248,14 +248,7 @@ pub fn run_in_kernel(world: &World, frame: &[u8], hook: Hook, kernel: &mut Kerne
         Hook::Egress => kernel.run(object::EGRESS, frame)?,
     };
     let end = kernel::now();
-    let verdicts = match hook {
-        Hook::Xdp => XDP.as_slice(),
-        Hook::Egress => TC.as_slice(),
-    };
-    let verdict = verdicts
-        .iter()
-        .find_map(|(code, verdict)| (*code == returned).then_some(*verdict))
-        .with_context(|| format!("the program returned {returned}"))?;
+    let verdict = verdict(hook, returned)?;
     let mut counted = Vec::new();
     for ((counter, before), after) in Counter::ALL.iter().zip(before).zip(kernel.counters()?) {
         counted.extend(std::iter::repeat_n(*counter, (after - before) as usize));
@@ -265,10 +258,22 @@ pub fn run_in_kernel(world: &World, frame: &[u8], hook: Hook, kernel: &mut Kerne
         interface: None,
         bytes,
         counted,
-        flows: kernel.flows(world.flows.len())?,
-        stamps: kernel.stamps(world.stamps.len())?,
+        flows: kernel.flows(world.flows.len()),
+        stamps: kernel.stamps(world.stamps.len()),
         clock: (start, end),
     })
+}
+
+/// The verdict that a program of that hook returned as a number.
+pub fn verdict(hook: Hook, returned: u32) -> Result<Verdict> {
+    let verdicts = match hook {
+        Hook::Xdp => XDP.as_slice(),
+        Hook::Egress => TC.as_slice(),
+    };
+    verdicts
+        .iter()
+        .find_map(|(code, verdict)| (*code == returned).then_some(*verdict))
+        .with_context(|| format!("the program returned {returned}"))
 }
 
 /// What a leaving packet's program tells the kernel, on the host.

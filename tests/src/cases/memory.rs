@@ -2,8 +2,8 @@
 
 use super::world::World;
 use splitter_common::abi::{
-    Address, Backend, Counter, Interface, Reply, ReplyKey, Service, ServiceKey, Settings, SlotWord,
-    Stamp, Stamps, Vip, mapped,
+    Address, Backend, Counter, Interface, Reply, ReplyKey, RouteKey, Service, ServiceKey, Settings,
+    SlotWord, Stamp, Stamps, Vip, mapped,
 };
 use splitter_common::datapath::packet::Packet;
 use splitter_common::datapath::reply::Egress;
@@ -173,6 +173,25 @@ impl Tables for Memory<'_> {
 
     fn service(&self, index: u32) -> Option<&Service> {
         self.world.services.get(index as usize)
+    }
+
+    fn row(&self, key: &RouteKey) -> Option<u32> {
+        let bits = |key: &RouteKey| {
+            let bytes = bytemuck::bytes_of(key)[4..].to_vec();
+            let bits = bytes
+                .into_iter()
+                .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1));
+            bits.take(key.prefix_length as usize).collect::<Vec<_>>()
+        };
+        let asked = bits(key);
+        let found = self
+            .world
+            .rows
+            .iter()
+            .filter(|(prefix, _)| asked.starts_with(&bits(prefix)));
+        found
+            .max_by_key(|(prefix, _)| prefix.prefix_length)
+            .map(|(_, row)| *row)
     }
 
     fn reply(&self, key: &ReplyKey) -> Option<&Reply> {

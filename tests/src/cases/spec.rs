@@ -71,6 +71,9 @@ pub struct Case {
     /// Whether echo requests to the VIP are answered.
     #[serde(default)]
     pub icmp_echo: bool,
+    /// Routes of the service, each with a row of its own.
+    #[serde(default)]
+    pub routes: Vec<Route>,
     /// Records in the flow table before the packet.
     #[serde(default)]
     pub records: Vec<Record>,
@@ -115,6 +118,19 @@ pub struct Slot {
     pub bare_syn: Option<u64>,
     /// Age of the stamp `foreign`.
     pub foreign: Option<u64>,
+}
+
+/// Clients with a row of slots of their own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Name of an address (see [`super::cast`]).
+    pub clients: String,
+    /// How many bits of it count.
+    pub bits: u32,
+    /// The word and stamps of every slot of the row.
+    #[serde(default)]
+    pub slot: Slot,
 }
 
 /// A flow record.

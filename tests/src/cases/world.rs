@@ -1,15 +1,16 @@
 //! The contents of the tables in which a case runs.
 
 use super::cast::{ELSEWHERE, Family, INGRESS, mac};
-use super::memory::Bytes;
-use super::spec::{BackendChange, Instance, Protocol, Record, Slot, Way};
+use super::memory::{Bytes, Memory};
+use super::spec::{BackendChange, Instance, Protocol, Record, Route, Slot, Way};
 use anyhow::{Context, Result, bail};
 use splitter_common::abi::{
-    Address, Affinity, Backend, FlowSet, Interface, Mode, Reply, ReplyKey, Service, ServiceKey,
-    Settings, SlotState, SlotWord, Stamps, Vip,
+    Address, Affinity, Backend, FlowSet, Interface, Mode, Reply, ReplyKey, RouteKey, Service,
+    ServiceKey, Settings, SlotState, SlotWord, Stamps, Vip,
 };
 use splitter_common::datapath::flow_table::{Kind, Record as Packed, tag_of, tick};
 use splitter_common::datapath::parse::{Headers, Parsed, parse};
+use splitter_common::datapath::route;
 use splitter_common::datapath::tables::NextHop;
 use splitter_common::hash;
 
@@ -41,6 +42,8 @@ pub struct World {
     pub backends: Vec<Backend>,
     /// The flow table.
     pub flows: Vec<FlowSet>,
+    /// Prefixes of clients, and the rows that govern them.
+    pub rows: Vec<(RouteKey, u32)>,
     /// What the sources of replies become.
     pub replies: Vec<(ReplyKey, Reply)>,
     /// Addresses of this host.
@@ -67,6 +70,7 @@ impl World {
             stamps: Vec::new(),
             backends: Vec::new(),
             flows: vec![FlowSet::default(); flow_sets as usize],
+            rows: Vec::new(),
             replies: Vec::new(),
             own: Vec::new(),
             interfaces: Vec::new(),
@@ -107,6 +111,9 @@ impl World {
         }
         world.slots.fill(word);
         world.stamps.fill(stamps);
+        for route in &case.routes {
+            world.add_route(instance.family, route, now)?;
+        }
         for (number, change) in &case.backends {
             let backend = world
                 .backends
@@ -158,7 +165,8 @@ impl World {
             } as u8,
             affinity: Affinity::Flow as u8,
             in_use: 1,
-            reserved: [0; 6],
+            routed: 0,
+            reserved: [0; 5],
         });
         for _ in 0..SLOTS {
             self.slots.push(SlotWord::steady(0));
@@ -181,6 +189,29 @@ impl World {
                 self.replies.push((key, reply));
             }
             self.backends.push(backend);
+        }
+        Ok(())
+    }
+}
+
+impl World {
+    /// Gives clients of the first service a row of slots of their own.
+    fn add_route(&mut self, family: Family, route: &Route, now: u64) -> Result<()> {
+        let service = self.services.first_mut().context("a service")?;
+        service.routed = 1;
+        let of_address = route.bits + if family == Family::V4 { 96 } else { 0 };
+        let mut address = u128::from_be_bytes(family.address(&route.clients)?);
+        address &= u128::MAX.checked_shl(128 - of_address).unwrap_or(0);
+        let key = RouteKey {
+            prefix_length: RouteKey::SERVICE_BITS + of_address,
+            first_slot: service.first_slot,
+            address: address.to_be_bytes(),
+        };
+        self.rows.push((key, u32::try_from(self.slots.len())?));
+        let (word, stamps) = slot(&route.slot, now)?;
+        for _ in 0..SLOTS {
+            self.slots.push(word);
+            self.stamps.push(stamps);
         }
         Ok(())
     }
@@ -256,8 +287,10 @@ pub fn flow(world: &World, bytes: &[u8]) -> Option<(u64, usize)> {
     }
     let key = &world.settings.hash_key;
     let hash = hash::flow_hash(key, &headers);
-    let slot = hash::slot(key, &world.services[0], &headers, hash);
-    Some((hash, slot as usize))
+    let service = &world.services[0];
+    let slot = hash::slot(key, service, &headers, hash) - service.first_slot;
+    let row = route::row(&Memory::new(world, 0), service, &headers.source);
+    Some((hash, (row + slot) as usize))
 }
 
 /// The words of a record; its times count from `now`.

@@ -2,7 +2,7 @@
 //! ones.
 
 use super::clients::KEYS;
-use super::world::{Event, MS, S, World, hash_of, slot_of};
+use super::world::{Event, MS, S, World, hash_of};
 use splitter_common::datapath::flow_table::{Kind, QUOTA, Record, set_index};
 use splitter_common::datapath::transition::{Rules, Segment};
 
@@ -47,7 +47,7 @@ impl<R: Rules> World<R> {
     pub(super) fn ambush(&self, slot: usize) {
         let live = *self.live.borrow();
         let free: Vec<u64> = (0..KEYS)
-            .filter(|key| slot_of(*key) == slot && live[*key as usize].is_none())
+            .filter(|key| self.slot_of(*key) == slot && live[*key as usize].is_none())
             .collect();
         self.held.set(true);
         if free.is_empty() {
@@ -60,7 +60,7 @@ impl<R: Rules> World<R> {
         let mut wanted = QUOTA - self.pending_in(set).min(QUOTA);
         for _ in 0..1_000 {
             let other = KEYS + self.random.below(1_000_000);
-            if wanted > 0 && slot_of(other) == slot && set_index(hash_of(other), mask) == set {
+            if wanted > 0 && self.slot_of(other) == slot && set_index(hash_of(other), mask) == set {
                 _ = self.send(other, Segment::Syn, self.random.bits() as u32);
                 wanted -= 1;
             }

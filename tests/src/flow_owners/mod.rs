@@ -22,6 +22,7 @@ mod daemon;
 mod mutants;
 mod random;
 mod report;
+mod routes;
 mod tables;
 mod world;
 
