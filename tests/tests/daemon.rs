@@ -96,6 +96,7 @@ impl Host {
                 mode: Mode::Nat,
                 affinity: Affinity::Flow,
                 announce: Announce::Arp,
+                icmp_echo: false,
                 slots: 256,
                 stable: "blue".to_owned(),
                 prepare: Duration::from_secs(1),
