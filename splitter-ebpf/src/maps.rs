@@ -9,13 +9,13 @@ use core::sync::atomic::{Ordering, compiler_fence};
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
-    btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, lpm_trie::Key},
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, lpm_trie::Key},
     helpers::generated::bpf_ktime_get_coarse_ns,
     macros::btf_map,
 };
 use splitter_common::abi::{
-    Address, Backend, Counter, FlowSet, Interface, Reply, ReplyKey, RouteKey, Service, ServiceKey,
-    Settings, SlotWord, Stamp, Stamps, Traffic, Vip,
+    Address, Backend, Counter, FlowSet, Fragment, FragmentKey, Interface, Reply, ReplyKey,
+    RouteKey, Service, ServiceKey, Settings, SlotWord, Stamp, Stamps, Traffic, Vip,
 };
 use splitter_common::datapath::tables::{FlowCells, SlotTables, StampCells, Tables};
 
@@ -41,6 +41,8 @@ static FLOWS: Array<FlowSet, 1024, MAPPED> = Array::new();
 static ROUTES: LpmTrie<[u8; 20], u32, 64> = LpmTrie::new();
 #[btf_map]
 static REPLIES: HashMap<ReplyKey, Reply, 64> = HashMap::new();
+#[btf_map]
+static FRAGMENTS: LruHashMap<FragmentKey, Fragment, 1024> = LruHashMap::new();
 #[btf_map]
 static OWN_ADDRESSES: HashMap<Address, u32, 64> = HashMap::new();
 #[btf_map]
@@ -171,6 +173,8 @@ impl SlotTables for Maps {
 }
 
 impl Tables for Maps {
+    type Note<'a> = &'a Fragment;
+
     #[inline(always)]
     fn vip(&self, address: &Address) -> Option<Vip> {
         // SAFETY: copied at once; the daemon removes an entry long before its memory gets another key.
@@ -212,6 +216,19 @@ impl Tables for Maps {
     fn interface(&self, index: u32) -> Option<&Interface> {
         // SAFETY: only read, and before the program ends; as for `vip`.
         unsafe { INTERFACES.get(index) }
+    }
+
+    #[inline(always)]
+    fn fragment(&self, key: &FragmentKey) -> Option<&Fragment> {
+        // SAFETY: only read, and before the program ends. Another CPU may write the entry meanwhile: for a fragment of the
+        // same name, or for another where the table is overrun; then a fragment goes astray, as in any overrun.
+        unsafe { FRAGMENTS.get(key) }
+    }
+
+    #[inline(always)]
+    fn set_fragment(&self, key: &FragmentKey, fragment: &Fragment) {
+        // Where the table refuses, the later fragments are dropped and counted.
+        let _ = FRAGMENTS.insert(key, fragment, 0);
     }
 
     #[inline(always)]

@@ -3,8 +3,9 @@
 //! with `SPLITTER_BLESS=1`.
 
 use splitter_common::abi::{
-    ABI_VERSION, Address, Backend, Counter, FlowSet, Interface, Reply, ReplyKey, RouteKey, Service,
-    ServiceKey, Settings, SlotState, SlotWord, Stamps, Traffic, Vip, maps,
+    ABI_VERSION, Address, Backend, Counter, FlowSet, Fragment, FragmentKey, Interface, Reply,
+    ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotState, SlotWord, Stamps, Traffic, Vip,
+    maps,
 };
 use splitter_tests::cases::kernel::Kernel;
 use std::fmt::Write;
@@ -104,6 +105,26 @@ fn layouts_are_the_blessed_ones() {
     );
     layout!(
         out,
+        FragmentKey {
+            source,
+            destination,
+            id,
+            protocol
+        }
+    );
+    layout!(
+        out,
+        Fragment {
+            seen_ns,
+            way,
+            service,
+            backend,
+            reserved,
+            vip
+        }
+    );
+    layout!(
+        out,
         Traffic {
             packets,
             bytes,
@@ -173,6 +194,11 @@ fn the_object_has_the_maps() {
         (maps::FLOWS, 4, size_of::<FlowSet>()),
         (maps::ROUTES, size_of::<RouteKey>(), 4),
         (maps::REPLIES, size_of::<ReplyKey>(), size_of::<Reply>()),
+        (
+            maps::FRAGMENTS,
+            size_of::<FragmentKey>(),
+            size_of::<Fragment>(),
+        ),
         (maps::OWN_ADDRESSES, size_of::<Address>(), 4),
         (maps::INTERFACES, 4, size_of::<Interface>()),
         (maps::COUNTERS, 4, 8),

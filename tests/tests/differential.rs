@@ -4,7 +4,7 @@
 //! how many, `SPLITTER_SEED` which.
 
 use splitter::object::{EGRESS, INGRESS};
-use splitter_common::abi::{Counter, Stamps, Traffic, Verdict};
+use splitter_common::abi::{Counter, Fragment, Stamps, Traffic, Verdict};
 use splitter_common::datapath::flow_table::{Kind, Record, tick};
 use splitter_common::datapath::packet::Packet as _;
 use splitter_common::datapath::steer;
@@ -122,6 +122,7 @@ fn compare(frames: u64, seed: u64, part: u64) -> Counts {
                 bytes,
                 // Compared for all frames of this world at once: reading them is what takes long.
                 counted: on_host.counted.clone(),
+                fragments: kernel.fragments().expect("notes of first fragments"),
                 flows: kernel.flows(world.flows.len()),
                 stamps: kernel.stamps(world.stamps.len()),
                 clock: (now, kernel::now()),
@@ -138,6 +139,7 @@ fn compare(frames: u64, seed: u64, part: u64) -> Counts {
                     digits(&in_kernel.bytes),
                 );
             }
+            memory.adopt_fragments(in_kernel.fragments);
             for (backend, bytes, syn, handshake) in memory.traffic() {
                 let sum = &mut sent[backend as usize];
                 sum.packets += 1;
@@ -214,6 +216,7 @@ fn host(world: &World, memory: &Memory, frame: &[u8], hook: Hook, now: u64) -> S
         counted: memory.counted(),
         flows: memory.flows(),
         stamps: memory.stamps(),
+        fragments: memory.fragments(),
         clock: (now, now),
     }
 }
@@ -227,6 +230,18 @@ fn difference(host: &Seen, kernel: &Seen) -> Option<String> {
     }
     if host.bytes != kernel.bytes {
         return Some("bytes differ".into());
+    }
+    let stamped = |a: u64, b: u64| a == b || (a == from && (from..=to).contains(&b));
+    let noted = host.fragments.iter().zip(&kernel.fragments).all(|(a, b)| {
+        let (mine, theirs) = (a.1, b.1);
+        let seen_ns = theirs.seen_ns;
+        a.0 == b.0 && stamped(mine.seen_ns, seen_ns) && theirs == Fragment { seen_ns, ..mine }
+    });
+    if host.fragments.len() != kernel.fragments.len() || !noted {
+        return Some(format!(
+            "first fragments: host {:?}, kernel {:?}",
+            host.fragments, kernel.fragments
+        ));
     }
     let later = tick(to).wrapping_sub(tick(from)) + 1;
     for (set, (a, b)) in host.flows.iter().zip(&kernel.flows).enumerate() {
@@ -242,7 +257,7 @@ fn difference(host: &Seen, kernel: &Seen) -> Option<String> {
         }
     }
     for (slot, (a, b)) in host.stamps.iter().zip(&kernel.stamps).enumerate() {
-        let same = |a: u64, b: u64| a == b || (a == from && (from..=to).contains(&b));
+        let same = stamped;
         let Stamps {
             unlogged,
             bare_syn,

@@ -90,13 +90,13 @@ fn a_local_reply_that_is_half_rewritten_is_dropped() {
         let whole = Bytes::new(&prepared.world, 1, prepared.frame.clone());
         let parsed = parse(&whole, &mut headers);
         let (source, quoted) = if headers.ipv6 == 1 { (8, 24) } else { (12, 16) };
-        // Of an ICMP error: the outer source, the quoted destination, the checksum over both.
+        let (source, l4) = (headers.l3 + source, headers.l4);
         let places = match parsed {
-            Parsed::Transport => vec![headers.l3 + source, headers.l4],
-            Parsed::Icmp | Parsed::Icmpv6 => {
-                let l4 = headers.l4;
-                vec![headers.l3 + source, l4 + 8 + quoted, l4 + 2]
-            }
+            Parsed::Transport => vec![source, l4],
+            // A later fragment has no ports.
+            Parsed::Fragment => vec![source],
+            // Of an ICMP error: the outer source, the quoted destination, the checksum over both.
+            Parsed::Icmp | Parsed::Icmpv6 => vec![source, l4 + 8 + quoted, l4 + 2],
             other => panic!("{}: {other:?}", instance.name()),
         };
         for refuses in places {

@@ -6,6 +6,7 @@
 mod backend;
 mod counter;
 mod flow;
+mod fragment;
 mod route;
 mod service;
 mod slot;
@@ -13,6 +14,7 @@ mod slot;
 pub use backend::{Backend, Reply, ReplyKey, Traffic};
 pub use counter::{Counter, Verdict};
 pub use flow::{ENTRIES_PER_SET, FlowSet, WORDS_PER_SET};
+pub use fragment::{Fragment, FragmentKey};
 pub use route::RouteKey;
 pub use service::{Affinity, Interface, Mode, Service, ServiceKey, Settings, Vip};
 pub use slot::{SlotState, SlotWord, Stamp, Stamps};
@@ -50,6 +52,8 @@ pub mod maps {
     pub const COUNTERS: &str = "COUNTERS";
     /// Per-CPU array of [`Traffic`](super::Traffic), index for index with [`BACKENDS`].
     pub const TRAFFIC: &str = "TRAFFIC";
+    /// [`FragmentKey`](super::FragmentKey) → [`Fragment`](super::Fragment); the least recently used go first.
+    pub const FRAGMENTS: &str = "FRAGMENTS";
     /// Array of `u64`: the sampled table of handshakes under way, for the measured share.
     pub const HANDSHAKES: &str = "HANDSHAKES";
 }

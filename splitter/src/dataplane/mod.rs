@@ -25,6 +25,8 @@ pub use pins::{Detached, detach};
 pub const MAX_SERVICES: u32 = 1024;
 /// Entries of the map of backends: a flow record names one in 16 bits. A thousand services with 64 backends each fit.
 pub const MAX_BACKENDS: u32 = 65_536;
+/// Datagrams whose first fragment is remembered.
+pub const FRAGMENTS: u32 = 65_536;
 /// Entries of the trie of routes, of all services.
 pub const MAX_ROUTES: u32 = 16_384;
 /// Cells of the table of sampled handshakes; a power of two.

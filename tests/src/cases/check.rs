@@ -5,11 +5,11 @@ use super::craft::{Frame, balance, craft};
 use super::icmp;
 use super::kernel::{self, Kernel};
 use super::memory::{Bytes, Memory};
-use super::spec::{Hook, Instance, Record, Way};
-use super::world::{SECOND, World, flow, pack};
+use super::spec::{Hook, Instance, Note, Record, Way};
+use super::world::{SECOND, World, flow, fragment_key, note, pack};
 use anyhow::{Context, Result, bail, ensure};
 use splitter::object;
-use splitter_common::abi::{Counter, Stamps, Verdict};
+use splitter_common::abi::{Counter, Fragment, FragmentKey, Stamps, Verdict};
 use splitter_common::datapath::flow_table::{Record as Packed, tick};
 use splitter_common::datapath::reply::{self, Egress};
 use splitter_common::datapath::steer;
@@ -42,6 +42,8 @@ pub struct Seen {
     pub flows: Vec<[u64; 8]>,
     /// The stamps afterwards.
     pub stamps: Vec<Stamps>,
+    /// What is noted of first fragments.
+    pub fragments: Vec<(FragmentKey, Fragment)>,
     /// The clock before and after the run.
     pub clock: (u64, u64),
 }
@@ -83,6 +85,10 @@ impl Prepared {
             None => bytes.clone(),
         };
         let flow = flow(&world, &subject);
+        if let Some(found) = &case.fragment {
+            let entry = (fragment_key(&world, &bytes), note(&world, found, now)?);
+            world.fragments.push(entry);
+        }
         for (index, record) in case.records.iter().enumerate() {
             let hash = flow.context("records need a flow")?.0;
             let (a, b) = pack(record, hash, &world, now)?;
@@ -135,8 +141,40 @@ impl Prepared {
             digits(&seen.bytes),
             digits(&self.expected)
         );
+        self.judge_fragment(case.fragment_after.as_ref(), seen)?;
         self.judge_records(case.records_after.as_deref(), seen)?;
         self.judge_stamps(&case.stamped, seen)
+    }
+
+    fn judge_fragment(&self, after: Option<&Note>, seen: &Seen) -> Result<()> {
+        let Some(after) = after else {
+            ensure!(
+                seen.fragments == self.world.fragments,
+                "notes of first fragments changed: {:?}",
+                seen.fragments
+            );
+            return Ok(());
+        };
+        let [(key, found)] = seen.fragments.as_slice() else {
+            bail!(
+                "expected one note of a first fragment, found {:?}",
+                seen.fragments
+            );
+        };
+        ensure!(
+            (seen.clock.0..=seen.clock.1).contains(&found.seen_ns),
+            "noted at {}, expected now",
+            found.seen_ns
+        );
+        let expected = Fragment {
+            seen_ns: found.seen_ns,
+            ..note(&self.world, after, self.now)?
+        };
+        ensure!(
+            *key == fragment_key(&self.world, &self.frame) && *found == expected,
+            "noted {found:?}, expected {expected:?}"
+        );
+        Ok(())
     }
 
     fn judge_records(&self, after: Option<&[Record]>, seen: &Seen) -> Result<()> {
@@ -228,6 +266,7 @@ impl Prepared {
             counted: memory.counted(),
             flows: memory.flows(),
             stamps: memory.stamps(),
+            fragments: memory.fragments(),
             clock: (self.now, self.now),
         }
     }
@@ -260,6 +299,7 @@ pub fn run_in_kernel(world: &World, frame: &[u8], hook: Hook, kernel: &mut Kerne
         counted,
         flows: kernel.flows(world.flows.len()),
         stamps: kernel.stamps(world.stamps.len()),
+        fragments: kernel.fragments()?,
         clock: (start, end),
     })
 }

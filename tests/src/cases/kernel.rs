@@ -11,7 +11,7 @@ use bytemuck::bytes_of;
 use futures_util::TryStreamExt;
 use rtnetlink::{LinkUnspec, LinkVeth, RouteMessageBuilder};
 use splitter::object::{EGRESS, INGRESS, OBJECT};
-use splitter_common::abi::{Address, Counter, Stamps, Traffic, maps};
+use splitter_common::abi::{Address, Counter, Fragment, FragmentKey, Stamps, Traffic, maps};
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
@@ -117,6 +117,9 @@ impl Kernel {
         for key in std::mem::take(&mut self.replies) {
             self.hash::<20, 20>(maps::REPLIES)?.remove(&key)?;
         }
+        for (key, _) in self.fragments()? {
+            self.hash::<40, 40>(maps::FRAGMENTS)?.remove(&raw(&key)?)?;
+        }
         for key in std::mem::take(&mut self.rows) {
             self.trie()?.remove(&trie_key(&key))?;
         }
@@ -149,6 +152,10 @@ impl Kernel {
             self.hash::<20, 20>(maps::REPLIES)?
                 .insert(key, raw(reply)?, 0)?;
             self.replies.push(key);
+        }
+        for (key, note) in &world.fragments {
+            self.hash::<40, 40>(maps::FRAGMENTS)?
+                .insert(raw::<_, 40>(key)?, raw(note)?, 0)?;
         }
         for (key, row) in &world.rows {
             let key = raw(key)?;
@@ -184,6 +191,23 @@ impl Kernel {
                 reserved: 0,
             })
             .collect()
+    }
+
+    /// What is noted of first fragments.
+    pub fn fragments(&mut self) -> Result<Vec<(FragmentKey, Fragment)>> {
+        let map = self.hash::<40, 40>(maps::FRAGMENTS)?;
+        let mut all = map
+            .iter()
+            .map(|entry| {
+                let (key, note) = entry?;
+                Ok((
+                    bytemuck::pod_read_unaligned(&key),
+                    bytemuck::pod_read_unaligned(&note),
+                ))
+            })
+            .collect::<Result<Vec<(FragmentKey, Fragment)>>>()?;
+        all.sort_by_key(|(key, _)| *key);
+        Ok(all)
     }
 
     /// All counters, summed over CPUs.
@@ -274,6 +298,7 @@ fn map_data(map: &aya::maps::Map) -> Result<&MapData> {
     match map {
         aya::maps::Map::Array(data)
         | aya::maps::Map::HashMap(data)
+        | aya::maps::Map::LruHashMap(data)
         | aya::maps::Map::LpmTrie(data)
         | aya::maps::Map::PerCpuArray(data) => Ok(data),
         other => bail!("a map of an unexpected type: {other:?}"),

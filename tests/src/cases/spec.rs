@@ -92,6 +92,10 @@ pub struct Case {
     /// Fields in which the frame that comes out differs from the one that came in.
     #[serde(default)]
     pub out: Table,
+    /// What is noted of the first fragment of the packet's datagram.
+    pub fragment: Option<Note>,
+    /// What is noted afterwards; absent: as before.
+    pub fragment_after: Option<Note>,
     /// Records of the packet's flow afterwards, all of them; absent: as before.
     pub records_after: Option<Vec<Record>>,
     /// The TCP or UDP checksum that the frame has on its way in (`in`) or out (`out`), by choice of its payload.
@@ -150,6 +154,20 @@ pub struct Record {
     /// Number of a flow other than the packet's, whose record it is; 0: the packet's own.
     #[serde(default)]
     pub stranger: u64,
+}
+
+/// Where a first fragment went.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Note {
+    /// `stack`, `backend` or `reply`.
+    pub way: String,
+    /// The backend, by number.
+    #[serde(default)]
+    pub backend: u16,
+    /// Seconds since it was seen.
+    #[serde(default)]
+    pub age: u64,
 }
 
 /// What is unusual about a backend.

@@ -2,13 +2,14 @@
 
 use super::cast::{ELSEWHERE, Family, INGRESS, mac};
 use super::memory::{Bytes, Memory};
-use super::spec::{BackendChange, Instance, Protocol, Record, Route, Slot, Way};
+use super::spec::{BackendChange, Instance, Note, Protocol, Record, Route, Slot, Way};
 use anyhow::{Context, Result, bail};
 use splitter_common::abi::{
-    Address, Affinity, Backend, FlowSet, Interface, Mode, Reply, ReplyKey, RouteKey, Service,
-    ServiceKey, Settings, SlotState, SlotWord, Stamps, Vip,
+    Address, Affinity, Backend, FlowSet, Fragment, FragmentKey, Interface, Mode, Reply, ReplyKey,
+    RouteKey, Service, ServiceKey, Settings, SlotState, SlotWord, Stamps, Vip,
 };
 use splitter_common::datapath::flow_table::{Kind, Record as Packed, tag_of, tick};
+use splitter_common::datapath::fragment;
 use splitter_common::datapath::parse::{Headers, Parsed, parse};
 use splitter_common::datapath::route;
 use splitter_common::datapath::tables::NextHop;
@@ -46,6 +47,8 @@ pub struct World {
     pub rows: Vec<(RouteKey, u32)>,
     /// What the sources of replies become.
     pub replies: Vec<(ReplyKey, Reply)>,
+    /// What is noted of first fragments.
+    pub fragments: Vec<(FragmentKey, Fragment)>,
     /// Addresses of this host.
     pub own: Vec<Address>,
     /// Interfaces that carry the program.
@@ -72,6 +75,7 @@ impl World {
             flows: vec![FlowSet::default(); flow_sets as usize],
             rows: Vec::new(),
             replies: Vec::new(),
+            fragments: Vec::new(),
             own: Vec::new(),
             interfaces: Vec::new(),
             routes: Vec::new(),
@@ -276,6 +280,40 @@ fn slot(slot: &Slot, now: u64) -> Result<(SlotWord, Stamps)> {
 pub fn past(now: u64, age: u64) -> Result<u64> {
     now.checked_sub(age * SECOND)
         .with_context(|| format!("the machine has not been up for {age} seconds yet"))
+}
+
+/// What the fragments of a frame's datagram have in common.
+pub fn fragment_key(world: &World, bytes: &[u8]) -> FragmentKey {
+    let mut headers = Headers::default();
+    parse(&Bytes::new(world, INGRESS, bytes.to_vec()), &mut headers);
+    fragment::key(&headers)
+}
+
+/// A note of a first fragment; its time counts from `now`.
+pub fn note(world: &World, note: &Note, now: u64) -> Result<Fragment> {
+    let way = match note.way.as_str() {
+        "stack" => Fragment::STACK,
+        "backend" => Fragment::BACKEND,
+        "reply" => Fragment::REPLY,
+        other => bail!("a first fragment does not go the way {other:?}"),
+    };
+    let first = world.services[0].first_backend;
+    Ok(Fragment {
+        seen_ns: past(now, note.age)?,
+        way,
+        service: 0,
+        backend: if way == Fragment::BACKEND {
+            first + u32::from(note.backend)
+        } else {
+            0
+        },
+        reserved: 0,
+        vip: if way == Fragment::REPLY {
+            world.services[0].vip
+        } else {
+            Address::default()
+        },
+    })
 }
 
 /// Hash and slot of the flow of a frame.

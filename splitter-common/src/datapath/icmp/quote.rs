@@ -1,6 +1,7 @@
 //! The packet that an ICMP error quotes.
 
 use crate::abi::mapped;
+use crate::datapath::extensions;
 use crate::datapath::packet::Packet;
 use crate::datapath::parse::{Headers, is_mapped};
 use crate::wire::header::{
@@ -23,18 +24,15 @@ pub(super) fn read<P: Packet>(packet: &P, outer: &Headers, flow: &mut Headers) -
     let l3 = outer.l4 + ICMP_LEN;
     flow.l3 = l3;
     flow.ipv6 = outer.ipv6;
+    let held = (outer.l3 + usize::from(outer.length)).wrapping_sub(l3);
     let found = if outer.ipv6 == 0 {
-        ipv4(packet, flow)
+        ipv4(packet, flow, held)
     } else {
-        ipv6(packet, flow)
+        ipv6(packet, flow, held)
     };
-    let end = outer.l3 + usize::from(outer.length);
-    let held = end.wrapping_sub(l3);
-    if !found || flow.l4 + TRANSPORT > end || flow.l4 + TRANSPORT > l3 + usize::from(flow.length) {
+    flow.l4 = packet.forget(flow.l4);
+    if !found || flow.l4 + TRANSPORT > l3 + usize::from(flow.length) {
         return false;
-    }
-    if usize::from(flow.length) > held {
-        flow.length = held as u16;
     }
     let Some(ports) = packet.read::<4>(flow.l4) else {
         return false;
@@ -45,14 +43,14 @@ pub(super) fn read<P: Packet>(packet: &P, outer: &Headers, flow: &mut Headers) -
 }
 
 #[inline(always)]
-fn ipv4<P: Packet>(packet: &P, flow: &mut Headers) -> bool {
+fn ipv4<P: Packet>(packet: &P, flow: &mut Headers, held: usize) -> bool {
     let Some(ip) = packet.read::<IPV4_LEN>(flow.l3) else {
         return false;
     };
     let header = usize::from(ip[0] & 0x0f) * 4;
     flow.l4 = flow.l3 + header;
     flow.protocol = ip[9];
-    flow.length = u16::from_be_bytes([ip[2], ip[3]]);
+    flow.length = shorter(usize::from(u16::from_be_bytes([ip[2], ip[3]])), held);
     flow.destination = mapped([ip[12], ip[13], ip[14], ip[15]]);
     flow.source = mapped([ip[16], ip[17], ip[18], ip[19]]);
     ip[0] >> 4 == 4
@@ -62,7 +60,7 @@ fn ipv4<P: Packet>(packet: &P, flow: &mut Headers) -> bool {
 }
 
 #[inline(always)]
-fn ipv6<P: Packet>(packet: &P, flow: &mut Headers) -> bool {
+fn ipv6<P: Packet>(packet: &P, flow: &mut Headers, held: usize) -> bool {
     let l3 = flow.l3;
     let (Some(ip), Some(source), Some(destination)) = (
         packet.read::<8>(l3),
@@ -74,17 +72,28 @@ fn ipv6<P: Packet>(packet: &P, flow: &mut Headers) -> bool {
     let length = IPV6_LEN + usize::from(u16::from_be_bytes([ip[4], ip[5]]));
     flow.l4 = l3 + IPV6_LEN;
     flow.protocol = ip[6];
-    flow.length = if length > usize::from(u16::MAX) {
-        u16::MAX
-    } else {
-        length as u16
-    };
+    flow.length = shorter(length, held);
     flow.destination = source;
     flow.source = destination;
-    ip[0] >> 4 == 6
-        && (ip[6] == TCP || ip[6] == UDP)
-        && !is_mapped(&flow.source)
-        && !is_mapped(&flow.destination)
+    if ip[0] >> 4 != 6 || is_mapped(&flow.source) || is_mapped(&flow.destination) {
+        return false;
+    }
+    if extensions::is_extension(flow.protocol)
+        && extensions::skip(packet, flow) != extensions::SKIPPED
+    {
+        return false;
+    }
+    flow.protocol == TCP || flow.protocol == UDP
+}
+
+/// The length of what is quoted, as far as the error holds it. `held` has 16 bits.
+#[inline(always)]
+const fn shorter(length: usize, held: usize) -> u16 {
+    if length < held {
+        length as u16
+    } else {
+        held as u16
+    }
 }
 
 /// Offset of the quoted transport checksum; 0 where the quote ends before it, which it may for TCP.
