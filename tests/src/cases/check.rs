@@ -5,14 +5,16 @@ use super::craft::{Frame, balance, craft};
 use super::icmp;
 use super::kernel::{self, Kernel};
 use super::memory::{Bytes, Memory};
+use super::nat;
 use super::spec::{Hook, Instance, Note, Record, Way};
 use super::world::{SECOND, World, flow, fragment_key, note, pack};
 use anyhow::{Context, Result, bail, ensure};
 use splitter::object;
-use splitter_common::abi::{Counter, Fragment, FragmentKey, Stamps, Verdict};
+use splitter_common::abi::{Counter, Fragment, FragmentKey, Hairpin, HairpinKey, Stamps, Verdict};
 use splitter_common::datapath::flow_table::{Record as Packed, tick};
 use splitter_common::datapath::reply::{self, Egress};
 use splitter_common::datapath::steer;
+use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 /// What the host's clock says in every case.
@@ -42,6 +44,10 @@ pub struct Seen {
     pub flows: Vec<[u64; 8]>,
     /// The stamps afterwards.
     pub stamps: Vec<Stamps>,
+    /// The reverse records afterwards.
+    pub reverse: Vec<[u64; 8]>,
+    /// The calls that come back to their link, afterwards.
+    pub hairpins: BTreeMap<HairpinKey, Hairpin>,
     /// What is noted of first fragments.
     pub fragments: Vec<(FragmentKey, Fragment)>,
     /// The clock before and after the run.
@@ -57,9 +63,9 @@ pub struct Prepared {
     expected: Vec<u8>,
     counter: Option<Counter>,
     via: Option<u32>,
-    now: u64,
+    pub(super) now: u64,
     /// Hash and slot of the frame's flow, where it has one.
-    flow: Option<(u64, usize)>,
+    pub(super) flow: Option<(u64, usize)>,
 }
 
 impl Prepared {
@@ -71,7 +77,7 @@ impl Prepared {
         let mut input = case.frame.clone();
         let mut output = input.clone();
         let expectation = expectation(instance, &world, &frame(&input)?)?;
-        merge(&mut output, expectation.changes);
+        icmp::merge(&mut output, expectation.changes);
         if let Some((side, wanted)) = &case.balance {
             let side = frame(if side == "in" { &input } else { &output })?;
             let word = i64::from(balance(&side, family, protocol, *wanted)?);
@@ -79,12 +85,14 @@ impl Prepared {
             output.insert("word".into(), Value::Integer(word));
         }
         let bytes = craft(&frame(&input)?, family, protocol)?;
-        let expected = craft(&frame(&output)?, family, protocol)?;
         let subject = match icmp::subject(&frame(&input)?)? {
             Some(subject) => craft(&subject, family, protocol)?,
             None => bytes.clone(),
         };
         let flow = flow(&world, &subject);
+        let hash = flow.map(|(hash, _)| hash);
+        nat::name_port(&mut output, hash);
+        let expected = craft(&frame(&output)?, family, protocol)?;
         if let Some(found) = &case.fragment {
             let entry = (fragment_key(&world, &bytes), note(&world, found, now)?);
             world.fragments.push(entry);
@@ -95,6 +103,7 @@ impl Prepared {
             world.flows[0].words[2 * index] = a;
             world.flows[0].words[2 * index + 1] = b;
         }
+        nat::fill(instance, &mut world, hash, now)?;
         Ok(Self {
             world,
             frame: bytes,
@@ -143,7 +152,8 @@ impl Prepared {
         );
         self.judge_fragment(case.fragment_after.as_ref(), seen)?;
         self.judge_records(case.records_after.as_deref(), seen)?;
-        self.judge_stamps(&case.stamped, seen)
+        self.judge_stamps(&case.stamped, seen)?;
+        nat::judge(instance, self, seen)
     }
 
     fn judge_fragment(&self, after: Option<&Note>, seen: &Seen) -> Result<()> {
@@ -266,6 +276,8 @@ impl Prepared {
             counted: memory.counted(),
             flows: memory.flows(),
             stamps: memory.stamps(),
+            reverse: memory.reverse(),
+            hairpins: memory.hairpins(),
             fragments: memory.fragments(),
             clock: (self.now, self.now),
         }
@@ -297,6 +309,8 @@ pub fn run_in_kernel(world: &World, frame: &[u8], hook: Hook, kernel: &mut Kerne
         interface: None,
         bytes,
         counted,
+        reverse: kernel.reverse(world.reverse.len()),
+        hairpins: kernel.hairpins()?,
         flows: kernel.flows(world.flows.len()),
         stamps: kernel.stamps(world.stamps.len()),
         fragments: kernel.fragments()?,
@@ -394,7 +408,7 @@ fn expectation(instance: &Instance, world: &World, input: &Frame) -> Result<Expe
             Way::Local => "deliver_local",
         });
     }
-    merge(&mut changes, case.out.clone());
+    icmp::merge(&mut changes, case.out.clone());
     let counter = match name {
         None => None,
         Some(name) => Some(
@@ -409,18 +423,6 @@ fn expectation(instance: &Instance, world: &World, input: &Frame) -> Result<Expe
         changes,
         via,
     })
-}
-
-/// Puts changes into fields; those of a quoted packet into its fields.
-fn merge(fields: &mut Table, changes: Table) {
-    for (key, value) in changes {
-        match (fields.get_mut(&key), value) {
-            (Some(Value::Table(inner)), Value::Table(changes)) => merge(inner, changes),
-            (_, value) => {
-                fields.insert(key, value);
-            }
-        }
-    }
 }
 
 fn frame(table: &Table) -> Result<Frame> {

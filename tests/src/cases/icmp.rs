@@ -27,6 +27,18 @@ pub fn quoted(frame: &Frame) -> Result<Option<Frame>> {
     Ok(Some(all.try_into()?))
 }
 
+/// Puts changes into fields; those of a quoted packet into its fields.
+pub fn merge(fields: &mut Table, changes: Table) {
+    for (key, value) in changes {
+        match (fields.get_mut(&key), value) {
+            (Some(Value::Table(inner)), Value::Table(changes)) => merge(inner, changes),
+            (_, value) => {
+                fields.insert(key, value);
+            }
+        }
+    }
+}
+
 /// A frame of the flow that `frame` is about, as the client sends it.
 pub fn subject(frame: &Frame) -> Result<Option<Frame>> {
     let Some(quote) = quoted(frame)? else {

@@ -19,6 +19,7 @@ pub mod icmp;
 pub mod kernel;
 pub mod memory;
 pub mod mutate;
+pub mod nat;
 pub mod oracle;
 pub mod property;
 pub mod random;

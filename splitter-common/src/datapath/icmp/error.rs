@@ -9,7 +9,7 @@ use crate::datapath::parse::Headers;
 use crate::datapath::reply::{self, source_of};
 use crate::datapath::tables::{NextHop, Tables};
 use crate::datapath::transition::{self, Arrival, Segment};
-use crate::datapath::{forward, service};
+use crate::datapath::{forward, hairpin, service};
 
 /// At XDP. None: about nothing of ours, untouched.
 ///
@@ -26,8 +26,13 @@ pub(super) fn steer<P: Packet, T: Tables>(
         return None;
     }
     let Some((_, service)) = service::find(tables, &flow) else {
-        let reply = source_of(tables, &flow)?;
-        return Some(to_client(packet, outer, &flow, reply));
+        let mut reply = *source_of(tables, &flow)?;
+        // Errors about calls of backends to their own VIP have no way back.
+        if hairpin::is_source(tables, &flow) {
+            return None;
+        }
+        reply::settle(tables, &flow, &mut reply);
+        return Some(to_client(packet, outer, &flow, &reply));
     };
     let mut arrival = Arrival {
         flow_hash: 0,
@@ -160,8 +165,9 @@ pub fn leave<P: Packet, T: Tables>(packet: &mut P, tables: &T, outer: &Headers) 
     if !quote::read(packet, outer, &mut flow) {
         return None;
     }
-    let reply = source_of(tables, &flow)?;
-    let counter = match translate::to_client(packet, outer, &flow, reply, outer.ttl) {
+    let mut reply = *source_of(tables, &flow)?;
+    reply::settle(tables, &flow, &mut reply);
+    let counter = match translate::to_client(packet, outer, &flow, &reply, outer.ttl) {
         Some(()) => Counter::ReplyLocal,
         None => Counter::DropInternal,
     };
