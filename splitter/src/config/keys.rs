@@ -83,13 +83,11 @@ const LATER: &[(Section, &[&str])] = &[
         Section::Service,
         &[
             "analysis",
-            "client_prefix",
             "confirm_within",
             "flows",
             "hairpin_source",
             "health",
             "on_unhealthy",
-            "ports",
             "quic",
             "rollout",
             "route",
