@@ -20,7 +20,8 @@
 //!   (k ≤ 20, four million records; what lies above is not used) a record is told apart by 44 + k bits: one flow is
 //!   taken for another with a live record of the *same service* with a probability of n / 2^(44 + k), n being
 //!   the number of live records; for a full table of a million that is 2^-42.
-//! * A **live record is never evicted**. Expired ones are reused in place. At most [`QUOTA`] entries of a set are
+//! * A **live record is never evicted**, but for a pending one near its end ([`PENDING_SPARE_NS`]), which gives way to
+//!   another flow's SYN: so the room that a flood of SYNs holds comes back soon. Expired ones are reused in place. At most [`QUOTA`] entries of a set are
 //!   pending and at most [`QUOTA`] learned once; records become confirmed in place and need no room. A new flow must
 //!   find room although others live long, so the last free entry of a set is never given to a learned record: records
 //!   that began as learned, confirmed since or not, hold three of the four at most, whatever is sent, and the fourth
@@ -38,6 +39,12 @@ use crate::abi::{ENTRIES_PER_SET, WORDS_PER_SET};
 pub const QUOTA: u64 = 2;
 /// A bit for each entry of a set.
 const ALL_ENTRIES: u64 = (1 << ENTRIES_PER_SET) - 1;
+/// In the last seconds of its life a pending record gives way to another flow's SYN that finds no room else, nanoseconds.
+/// Every service's `T_pending` is longer than this by its `D` and by 3 s at least, so it is past the time in which copies
+/// of its SYN must find it, and a client whose handshake takes longer than that in a flood is not known any more.
+pub const PENDING_SPARE_NS: u64 = 7_000_000_000;
+/// The same in ticks, less two: both ends of a life are rounded.
+const PENDING_SPARE_TICKS: u64 = (PENDING_SPARE_NS >> TICK_SHIFT) - 2;
 /// Attempts at a set's lock before a packet is dropped.
 const LOCK_TRIES: u32 = 32;
 
@@ -47,7 +54,7 @@ pub(super) const CLOSING: u64 = 1 << 60;
 pub(super) const TAG_SHIFT: u32 = 16;
 const TAG_BITS: u32 = 44;
 pub(super) const TAG_MASK: u64 = (1 << TAG_BITS) - 1;
-const TICK_SHIFT: u32 = 24;
+pub(super) const TICK_SHIFT: u32 = 24;
 /// How far in the past a deadline must be for [`sweep`]: far from both ends of the wrapping comparison.
 const SWEEP_AFTER_TICKS: u32 = 1 << 20;
 
@@ -113,6 +120,12 @@ impl Record {
     #[inline(always)]
     pub const fn is_live(&self, now_ns: u64) -> bool {
         !passed(self.deadline, tick(now_ns))
+    }
+
+    /// Whether it is live, but a pending one that gives way to another flow's SYN.
+    pub const fn gives_way(&self, now_ns: u64) -> bool {
+        let left = self.deadline.wrapping_sub(tick(now_ns)) as u64;
+        matches!(self.kind, Kind::Pending) && self.is_live(now_ns) && left < PENDING_SPARE_TICKS
     }
 }
 
@@ -276,6 +289,8 @@ pub(super) struct Scan {
     /// The flow's pending record.
     pub(super) pending: Found,
     occupied: u64,
+    /// Pending records that give way, see [`PENDING_SPARE_NS`].
+    old_pending: u64,
     pending_live: u64,
     learned_live: u64,
 }
@@ -311,8 +326,10 @@ impl Scan {
         let high = (kind >> 1) & 1;
         // 1 where the difference is 0: it has 44 bits, so only 0 - 1 sets bit 63.
         let hit = (((a >> TAG_SHIFT) & TAG_MASK) ^ tag).wrapping_sub(1) >> 63;
-        let unexpired = ((b >> 32).wrapping_sub(u64::from(now)) >> 31 & 1) ^ 1;
+        let left = (b >> 32).wrapping_sub(u64::from(now)) & 0xffff_ffff;
+        let unexpired = (left >> 31) ^ 1;
         let live = (low | high) & unexpired;
+        let old = left.wrapping_sub(PENDING_SPARE_TICKS) >> 63;
 
         let pending = hit & low & (high ^ 1);
         let select = pending.wrapping_neg();
@@ -327,6 +344,7 @@ impl Scan {
         self.confirmed.b |= b & select;
 
         self.occupied |= live << ENTRY;
+        self.old_pending |= (live & low & (high ^ 1) & old) << ENTRY;
         self.pending_live += live & low & (high ^ 1);
         self.learned_live += live & high & (low ^ 1);
     }
@@ -338,7 +356,17 @@ impl Scan {
         if self.pending.bit & self.occupied != 0 {
             return self.pending.bit;
         }
-        self.room(self.pending.bit, self.pending_live)
+        let room = self.room(self.pending.bit, self.pending_live);
+        if room != 0 {
+            return room;
+        }
+        self.old_pending & self.old_pending.wrapping_neg()
+    }
+
+    /// Whether room for a pending record will be there soon: some of it is held by pending records.
+    #[inline(always)]
+    pub(super) const fn room_comes(&self) -> bool {
+        self.pending_live != 0
     }
 
     /// Bit of the entry for a learned record of the flow; 0 where there is no room, or where it would be the last one
@@ -365,48 +393,6 @@ impl Scan {
         let free = !self.occupied & ALL_ENTRIES;
         free & free.wrapping_neg()
     }
-}
-
-/// Index in `BACKENDS` of the record that says whose an established flow is, [`NOBODY`] where none does: the confirmed
-/// one, but a pending one before a confirmed one that is closing. For who writes nothing and takes no lock: another
-/// packet may change an entry between the readings of its words, so that one record is judged by the times of the next.
-#[inline(always)]
-pub(super) fn glance<S: FlowCells>(set: &S, tag: u64, now: u32, record_ns: u64) -> u32 {
-    let span = (record_ns >> TICK_SHIFT) + 1;
-    let mut best = 0;
-    for entry in 0..ENTRIES_PER_SET {
-        let (a, b) = (set.load(2 * entry), set.load(2 * entry + 1));
-        let rank = rank(a, b, tag, now, span);
-        if rank > best {
-            best = rank;
-        }
-    }
-    if best == 0 {
-        NOBODY
-    } else {
-        best as u32 & 0xffff
-    }
-}
-
-/// What [`glance`] says where no record counts.
-pub(super) const NOBODY: u32 = u32::MAX;
-
-/// Bits 16–17 how much a record says of whose the flow is, 0–15 its backend; 0 where it does not count.
-#[inline(always)]
-fn rank(a: u64, b: u64, tag: u64, now: u32, span: u64) -> u64 {
-    let kind = a >> KIND_SHIFT;
-    let low = kind & 1;
-    let high = (kind >> 1) & 1;
-    let hit = (((a >> TAG_SHIFT) & TAG_MASK) ^ tag).wrapping_sub(1) >> 63;
-    let live = hit & (((b >> 32).wrapping_sub(u64::from(now)) >> 31 & 1) ^ 1);
-    let age = u64::from(now.wrapping_sub(b as u32));
-    // Seen ahead of `now`, by another CPU's clock, or no longer ago than the span.
-    let recent = age >> 31 | span.wrapping_sub(age) >> 63 ^ 1;
-    let pending = live & low & (high ^ 1);
-    let confirmed = live & high & recent & 1;
-    let closing = a >> 60 & 1;
-    let weight = 2 * pending + confirmed * (3 - 2 * closing);
-    weight << 16 | (a & 0xffff & weight.wrapping_neg() >> 48)
 }
 
 /// Number of the entry that a bit stands for.

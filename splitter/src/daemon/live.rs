@@ -1,6 +1,7 @@
 //! A service in force.
 
 use splitter_common::abi::{Service as Row, SlotState, SlotWord, Stamps};
+use splitter_common::datapath::flow_table::PENDING_SPARE_NS;
 
 use super::identity::{BackendId, key_name, key_of_row};
 use super::numbers::Numbers;
@@ -36,7 +37,8 @@ pub(super) fn write_times(row: &mut Row, service: &Service) {
     const SECOND: u64 = 1_000_000_000;
     row.prepare_ns = nanos(service.prepare);
     row.record_ns = nanos(service.drain_idle);
-    row.pending_ns = (10 * SECOND).max(2 * row.prepare_ns);
+    // `D` and at least 3 s before a pending record gives way.
+    row.pending_ns = PENDING_SPARE_NS + row.prepare_ns.max(3 * SECOND);
     row.fin_ns = (6 * SECOND).max(row.prepare_ns);
     row.window = 32 * 1024;
 }
