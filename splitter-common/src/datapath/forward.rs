@@ -42,7 +42,7 @@ pub fn forward<P: Packet>(
 
 /// Whether a packet can go into one to the backend.
 #[inline(always)]
-fn tunnel(headers: &mut Headers, backend: &Backend, index: u32) -> Result<Outcome, Counter> {
+pub fn tunnel(headers: &mut Headers, backend: &Backend, index: u32) -> Result<Outcome, Counter> {
     if headers.ttl <= 1 {
         return Err(Counter::DropTtl);
     }
@@ -79,7 +79,7 @@ pub fn untag<P: Packet>(packet: &mut P, headers: &Headers, interface: u32) -> Op
 
 /// Addresses the frame to the backend's next hop.
 #[inline(always)]
-fn next_hop<P: Packet>(
+pub(super) fn next_hop<P: Packet>(
     packet: &mut P,
     headers: &mut Headers,
     backend: &Backend,

@@ -7,6 +7,7 @@ pub mod flow_table;
 pub mod forward;
 pub mod fragment;
 pub mod hairpin;
+pub mod icmp;
 pub mod measure;
 pub mod neighbour;
 pub mod originate;
@@ -26,6 +27,8 @@ use outcome::Outcome;
 use packet::Packet;
 use parse::{Headers, Parsed};
 use tables::Tables;
+
+use crate::wire::header::{ICMP, ICMPV6};
 
 /// Steers a packet and counts it, once. What is not ours passes without a byte written.
 #[inline(always)]
@@ -47,12 +50,8 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
         Parsed::Fragment => fragment::follow(packet, tables, &mut headers),
         Parsed::Arp if neighbour::answer_arp(packet, tables, headers.l3) => answered(packet),
         Parsed::Arp => Outcome::stop(Counter::PassNotIp),
-        Parsed::Icmpv6
-            if neighbour::answer_solicitation(packet, tables, headers.l3, headers.l4) =>
-        {
-            answered(packet)
-        }
-        Parsed::Icmpv6 => Outcome::stop(other(tables, &headers.destination)),
+        Parsed::Icmp | Parsed::Icmpv6 => icmp::steer(packet, tables, &mut headers)
+            .unwrap_or(Outcome::stop(other(tables, &headers.destination))),
         Parsed::Other => Outcome::stop(other(tables, &headers.destination)),
         Parsed::NotIp => Outcome::stop(Counter::PassNotIp),
         Parsed::Malformed => Outcome::stop(Counter::PassMalformed),
@@ -83,9 +82,18 @@ fn encapsulated<P: Packet, T: Tables>(
 ) -> Outcome {
     match tables.backend(backend) {
         Some(to) if encapsulate::finish(packet, tables, headers, backend) => {
-            Outcome::forward(Counter::ForwardIpip, to.interface)
+            Outcome::forward(sort(headers), to.interface)
         }
         _ => Outcome::stop(Counter::DropInternal),
+    }
+}
+
+/// What a packet inside another one is counted as.
+#[inline(always)]
+const fn sort(headers: &Headers) -> Counter {
+    match headers.protocol {
+        ICMP | ICMPV6 => Counter::ForwardIcmp,
+        _ => Counter::ForwardIpip,
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::packet::Packet;
 use super::tables::Tables;
-use crate::abi::{Address, mapped};
+use crate::abi::{Address, Vip, mapped};
 use crate::wire::checksum::{finish, sum};
 use crate::wire::header::ICMPV6;
 
@@ -126,7 +126,9 @@ fn solicitation<P: Packet, T: Tables>(
 /// Whether this host answers for an address.
 #[inline(always)]
 fn announced<T: Tables>(tables: &T, address: &Address) -> bool {
-    tables.vip(address).is_some_and(|vip| vip.announce == 1)
+    tables
+        .vip(address)
+        .is_some_and(|vip| vip.is(Vip::ANNOUNCED))
 }
 
 /// The MAC of the interface the packet came in on, where the packet is for it: on a promiscuous interface questions to
@@ -140,6 +142,6 @@ fn own_mac<P: Packet, T: Tables>(packet: &P, tables: &T) -> Option<[u8; 6]> {
 
 /// Whether a MAC is a multicast or broadcast address.
 #[inline(always)]
-fn is_group(mac: [u8; 6]) -> bool {
+pub(super) fn is_group(mac: [u8; 6]) -> bool {
     mac[0] & 1 == 1
 }

@@ -10,14 +10,12 @@ use super::tables::Tables;
 use crate::abi::{Address, Counter};
 use crate::wire::checksum::{finish, sum};
 use crate::wire::header::{
-    ETH_TYPE, ICMP, ICMPV6, IPV4_DONT_FRAGMENT, IPV4_LEN, IPV6_LEN, TCP, UDP,
+    ETH_TYPE, ICMP, ICMP_LEN, ICMPV6, IPV4_DONT_FRAGMENT, IPV4_LEN, IPV6_LEN, TCP, UDP,
 };
 
 /// Bytes of the packet that an answer quotes. Whole headers of every packet that is steered fit, options and all, and more
 /// than the 64 bits behind them that RFC 792 asks for. The length is constant, so that the checksum's loop is.
 const QUOTED: usize = 128;
-/// Bytes of an ICMP header and of an ICMPv6 header.
-const ICMP_LEN: usize = 8;
 /// The least MTU of an IPv6 link (RFC 8200 §5): a sender need not go below it, and none is told to.
 const IPV6_LEAST_MTU: u16 = 1280;
 /// The least MTU of an IPv4 link (RFC 791 §3.2).
@@ -78,7 +76,7 @@ fn may_be_answered<P: Packet>(packet: &P, headers: &Headers) -> bool {
 
 /// Whether the source names one host: neither a group, nor everybody, nor nobody.
 #[inline(always)]
-fn is_one_host(headers: &Headers) -> bool {
+pub fn is_one_host(headers: &Headers) -> bool {
     let source = &headers.source;
     if headers.ipv6 == 0 {
         return !matches!(source[12], 0 | 127 | 224..=255);

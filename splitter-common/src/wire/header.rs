@@ -55,8 +55,6 @@ pub const FRAGMENT: u8 = 44;
 /// IPv6 extension header: destination options.
 pub const DESTINATION_OPTIONS: u8 = 60;
 
-/// IP protocol number of ICMP.
-pub const ICMP: u8 = 1;
 /// IP protocol number of an IPv4 packet inside (RFC 2003).
 pub const IPV4_IN_IP: u8 = 4;
 /// IP protocol number of an IPv6 packet inside (RFC 2473).
@@ -65,8 +63,14 @@ pub const IPV6_IN_IP: u8 = 41;
 pub const TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const UDP: u8 = 17;
+/// IP protocol number of ICMP.
+pub const ICMP: u8 = 1;
 /// IP protocol number of ICMPv6.
 pub const ICMPV6: u8 = 58;
+/// ICMP and ICMPv6: offset of the checksum.
+pub const ICMP_CHECKSUM: usize = 2;
+/// ICMP and ICMPv6: length of the part before what an error quotes.
+pub const ICMP_LEN: usize = 8;
 
 /// TCP and UDP: offset of the source port.
 pub const SOURCE_PORT: usize = 0;
