@@ -3,13 +3,14 @@
 use super::bytes::Bytes;
 use super::cast::INGRESS;
 use super::craft::{Frame, balance, craft};
+use super::expect::expectation;
 use super::icmp;
 use super::kernel::{self, Kernel};
-use super::made::{self, Outer};
+use super::made;
 use super::memory::Memory;
 use super::nat;
-use super::spec::{Hook, Instance, Note, Record, Way};
-use super::world::{SECOND, World, flow, fragment_hash, fragment_key, note, pack};
+use super::spec::{Hook, Instance, Note, Record};
+use super::world::{SECOND, World, flow, fragment_key, note, outer_hash, pack};
 use anyhow::{Context, Result, bail, ensure};
 use splitter::object;
 use splitter_common::abi::{Counter, Fragment, FragmentKey, Hairpin, HairpinKey, Stamps, Verdict};
@@ -98,7 +99,7 @@ impl Prepared {
         let l3 = 14 + 4 * frame(&input)?.vlan.len();
         let expected = match (&expectation.outer, &case.answer) {
             (Some(outer), _) => {
-                let hash = hash.unwrap_or_else(|| fragment_hash(&world, &bytes));
+                let hash = outer_hash(&world, &bytes);
                 made::wrapped(&expected, l3, outer, hash)?
             }
             (None, Some(answer)) => made::answer(&bytes, l3, family, answer)?,
@@ -364,88 +365,6 @@ pub fn in_kernel(instance: &Instance, kernel: &mut Kernel) -> Result<bool> {
     let seen = prepared.in_kernel(instance.case.hook, kernel)?;
     prepared.judge(instance, &seen)?;
     Ok(true)
-}
-
-struct Expectation {
-    counter: Option<Counter>,
-    changes: Table,
-    via: Option<u32>,
-    /// The outer packet, in `ipip` mode.
-    outer: Option<Outer>,
-}
-
-/// What the case says; `goes_to` stands for what the mode does to a packet for that backend.
-fn expectation(instance: &Instance, world: &World, input: &Frame) -> Result<Expectation> {
-    let case = &instance.case;
-    let mut changes = Table::new();
-    let mut via = case.via;
-    let mut outer = None;
-    let mut name = case.counter.as_deref();
-    if let Some(number) = case.goes_to {
-        let backend = &world.backends[usize::from(number)];
-        let mut set = |key: &str, value: Value| changes.insert(key.into(), value);
-        if instance.way != Way::Local {
-            via = Some(backend.interface);
-            let own = if number.is_multiple_of(2) {
-                "own"
-            } else {
-                "own7"
-            };
-            set("destination_mac", format!("b{number}").into());
-            set("source_mac", own.into());
-            if matches!(instance.way, Way::Ipip | Way::Cross) {
-                outer = Some(Outer {
-                    family: instance.way.outer(instance.family),
-                    backend: format!("b{number}"),
-                    macs: [format!("b{number}"), own.into()],
-                });
-            }
-        }
-        if matches!(instance.way, Way::Nat | Way::Local) {
-            let quote = icmp::quoted(input)?;
-            let dialled = quote.as_ref().map_or(&input.to, |quote| &quote.from);
-            let (_, dialled) = dialled.rsplit_once(':').context("no port")?;
-            let port = match backend.port {
-                0 => dialled.to_string(),
-                port => port.to_string(),
-            };
-            let backend = format!("b{number}:{port}");
-            if quote.is_some() {
-                let mut quote = Table::new();
-                quote.insert("from".into(), backend.clone().into());
-                set("quote", quote.into());
-            }
-            set("to", backend.into());
-        }
-        if matches!(instance.way, Way::Nat | Way::Ipip | Way::Cross) {
-            set("ttl", i64::from(input.ttl - 1).into());
-        }
-        let error = input.quote.is_some();
-        name = Some(match instance.way {
-            Way::Dsr | Way::Nat | Way::Ipip | Way::Cross if error => "forward_icmp",
-            Way::Local if error => "deliver_icmp",
-            Way::Dsr => "forward_dsr",
-            Way::Nat => "forward_nat",
-            Way::Local => "deliver_local",
-            Way::Ipip | Way::Cross => "forward_ipip",
-        });
-    }
-    icmp::merge(&mut changes, case.out.clone());
-    let counter = match name {
-        None => None,
-        Some(name) => Some(
-            *Counter::ALL
-                .iter()
-                .find(|counter| counter.name() == name)
-                .with_context(|| format!("no counter is called {name:?}"))?,
-        ),
-    };
-    Ok(Expectation {
-        counter,
-        changes,
-        via,
-        outer,
-    })
 }
 
 fn frame(table: &Table) -> Result<Frame> {

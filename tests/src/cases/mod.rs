@@ -19,6 +19,7 @@ pub mod bytes;
 pub mod cast;
 pub mod check;
 pub mod craft;
+mod expect;
 pub mod fuzz;
 pub mod icmp;
 pub mod kernel;

@@ -354,8 +354,9 @@ pub fn past(now: u64, age: u64) -> Result<u64> {
         .with_context(|| format!("the machine has not been up for {age} seconds yet"))
 }
 
-/// What stands for the flow's hash of a later fragment, which does not tell its flow.
-pub fn fragment_hash(world: &World, bytes: &[u8]) -> u64 {
+/// The hash that the outer header of a packet in a packet is made of: of what the packet itself says, so that a later
+/// fragment or an ICMP error has another one than its flow.
+pub fn outer_hash(world: &World, bytes: &[u8]) -> u64 {
     let mut headers = Headers::default();
     parse(&Bytes::new(world, INGRESS, bytes.to_vec()), &mut headers);
     hash::flow_hash(&world.settings.hash_key, &headers)
