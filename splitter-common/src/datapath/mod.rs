@@ -5,12 +5,14 @@ pub mod extensions;
 pub mod flow_table;
 pub mod forward;
 pub mod fragment;
+pub mod hairpin;
 pub mod measure;
 pub mod neighbour;
 pub mod outcome;
 pub mod packet;
 pub mod parse;
 pub mod reply;
+pub mod reverse;
 pub mod rewrite;
 pub mod route;
 pub mod service;
@@ -31,6 +33,9 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
         Parsed::Transport if to_group(packet) => Outcome::stop(other(tables, &headers.destination)),
         Parsed::Transport => match service::find(tables, &headers) {
             Some((index, service)) => service::steer(packet, tables, index, service, &mut headers),
+            None if hairpin::is_source(tables, &headers) => {
+                hairpin::back(packet, tables, &mut headers)
+            }
             None => match reply::source_of(tables, &headers) {
                 Some(reply) => reply::restore(packet, tables, &mut headers, reply),
                 None => unclaimed(tables, &headers),
