@@ -2,7 +2,7 @@
 
 use splitter_common::abi::{Service as Row, SlotState, SlotWord, Stamps};
 
-use super::identity::{BackendId, key_name, key_of};
+use super::identity::{BackendId, key_name, key_of_row};
 use super::numbers::Numbers;
 use crate::dataplane::{Dataplane, DataplaneError};
 use crate::model::{Protocol, Seed, Service, Weights};
@@ -48,7 +48,7 @@ fn nanos(duration: std::time::Duration) -> u64 {
 impl Live {
     /// Its name in the state file.
     pub(super) fn state_key(&self) -> String {
-        key_name(&key_of(&self.service))
+        key_name(&key_of_row(&self.row))
     }
 
     pub(super) fn timers(&self) -> Timers {
