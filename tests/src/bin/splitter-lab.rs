@@ -56,9 +56,6 @@ enum Role {
         /// Milliseconds between datagrams of a socket.
         #[arg(long)]
         every: u64,
-        /// Bytes of a datagram, at least; the answer is some more.
-        #[arg(long, default_value_t = 0)]
-        size: usize,
     },
 }
 
@@ -77,12 +74,9 @@ async fn main() -> Result<()> {
             every,
         } => clients::held::run(to, connections, Duration::from_millis(every), stop()).await,
         Role::Request { to, per_second } => clients::requests::run(to, per_second, stop()).await,
-        Role::Udp {
-            to,
-            sockets,
-            every,
-            size,
-        } => clients::udp::run(to, sockets, Duration::from_millis(every), size, stop()).await,
+        Role::Udp { to, sockets, every } => {
+            clients::udp::run(to, sockets, Duration::from_millis(every), stop()).await
+        }
     }
 }
 

@@ -144,17 +144,6 @@ impl Client {
 
     /// Sends datagrams on so many sockets, one every `every` on each, and waits for the answer to each.
     pub fn datagrams(lab: &Lab, family: Family, sockets: usize, every: Duration) -> Result<Self> {
-        Self::datagrams_of(lab, family, sockets, every, 0)
-    }
-
-    /// The same, each datagram of at least `size` bytes, and its echo compared whole.
-    pub fn datagrams_of(
-        lab: &Lab,
-        family: Family,
-        sockets: usize,
-        every: Duration,
-        size: usize,
-    ) -> Result<Self> {
         Self::start(
             &lab.client,
             &[
@@ -162,7 +151,6 @@ impl Client {
                 format!("--to={}:{}", bracketed(lab, family), Addresses::PORT),
                 format!("--sockets={sockets}"),
                 format!("--every={}", every.as_millis()),
-                format!("--size={size}"),
             ],
         )
     }

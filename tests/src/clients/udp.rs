@@ -14,15 +14,11 @@ use super::report::{Report, UdpTotals, print};
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The longest datagram.
-const LONGEST: usize = 65_535;
-
-/// Sends on so many sockets, one datagram of at least `size` bytes every `every` on each, until `stop` says so.
+/// Sends on so many sockets, one datagram every `every` on each, until `stop` says so.
 pub async fn run(
     to: SocketAddr,
     sockets: usize,
     every: Duration,
-    size: usize,
     stop: watch::Receiver<bool>,
 ) -> Result<()> {
     let totals = Arc::new(Mutex::new(UdpTotals::default()));
@@ -35,7 +31,7 @@ pub async fn run(
         };
         let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
         socket.connect(to).await?;
-        tasks.spawn(talk(socket, every, size, Arc::clone(&totals), stop.clone()));
+        tasks.spawn(talk(socket, every, Arc::clone(&totals), stop.clone()));
     }
     while let Some(task) = tasks.join_next().await {
         task??;
@@ -47,19 +43,17 @@ pub async fn run(
 async fn talk(
     socket: UdpSocket,
     every: Duration,
-    size: usize,
     totals: Arc<Mutex<UdpTotals>>,
     stop: watch::Receiver<bool>,
 ) -> Result<()> {
-    let mut buffer = vec![0; LONGEST];
+    let mut buffer = [0; 256];
     let mut number: u64 = 0;
     while !*stop.borrow() {
         number += 1;
         lock(&totals).sent += 1;
-        let message = message(number, size);
-        let sent = socket.send(message.as_bytes()).await;
+        let sent = socket.send(number.to_string().as_bytes()).await;
         let answer = match sent {
-            Ok(_) => tokio::time::timeout(LIMIT, answer_to(&message, &socket, &mut buffer))
+            Ok(_) => tokio::time::timeout(LIMIT, answer_to(number, &socket, &mut buffer))
                 .await
                 .ok(),
             // An ICMP error about an earlier datagram.
@@ -80,22 +74,13 @@ async fn talk(
     Ok(())
 }
 
-/// A number, and behind it as many letters as make up the size: which ones, the number says.
-fn message(number: u64, size: usize) -> String {
-    let mut text = number.to_string();
-    let letters = (0..size.saturating_sub(text.len()) as u64)
-        .map(|at| char::from(b'a' + (number.wrapping_add(at * at) % 26) as u8));
-    text.extend(letters);
-    text
-}
-
 /// The name in the answer to that datagram; answers to earlier ones that came late are passed over.
-async fn answer_to(message: &str, socket: &UdpSocket, buffer: &mut [u8]) -> Result<String> {
+async fn answer_to(number: u64, socket: &UdpSocket, buffer: &mut [u8]) -> Result<String> {
     loop {
         let length = socket.recv(buffer).await?;
         let text = String::from_utf8_lossy(&buffer[..length]);
         if let Some((name, echoed)) = text.split_once(' ')
-            && echoed == message
+            && echoed == number.to_string()
         {
             return Ok(name.to_owned());
         }

@@ -14,7 +14,7 @@ pub async fn bind(address: SocketAddr) -> Result<UdpSocket> {
 
 /// Answers for ever.
 pub async fn serve(socket: UdpSocket, name: String) -> Result<()> {
-    let mut buffer = vec![0; 65_535];
+    let mut buffer = [0; 2048];
     loop {
         // An ICMP error for an earlier answer shows up here; the next datagram is unharmed.
         let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
