@@ -117,7 +117,7 @@ fn layouts_are_the_blessed_ones() {
             way,
             service,
             backend,
-            reserved,
+            end,
             vip
         }
     );

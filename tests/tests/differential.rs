@@ -66,6 +66,8 @@ fn host_and_kernel_agree_on_random_frames() {
             "reply_local",
             "drop_handover",
             "drop_too_long",
+            "drop_flags",
+            "drop_fragment_before_first",
             "drop_reverse_conflict",
             "drop_hairpin",
         ] {

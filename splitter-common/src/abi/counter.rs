@@ -74,7 +74,8 @@ counters! {
     ReplyLocal = "reply_local", Pass;
     /// ARP request or neighbour solicitation for a VIP, answered.
     AnswerNeighbour = "answer_neighbour", Transmit;
-    /// For a service, but its TCP or UDP header is cut off or impossible.
+    /// For a service, but its TCP or UDP header is cut off or impossible, or it is a fragment that overlaps the first one
+    /// or is empty or too far off.
     DropMalformed = "drop_malformed", Drop;
     /// For a service, with TCP flags that no stack sends to a server (SYN with FIN, RST or ACK; FIN alone; none at all).
     DropFlags = "drop_flags", Drop;
