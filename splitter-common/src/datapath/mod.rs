@@ -6,6 +6,7 @@ pub mod flow_table;
 pub mod forward;
 pub mod fragment;
 pub mod hairpin;
+pub mod icmp;
 pub mod measure;
 pub mod neighbour;
 pub mod outcome;
@@ -45,7 +46,7 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
         Parsed::Fragment => fragment::follow(packet, tables, &headers),
         Parsed::Arp => neighbour::answer_arp(packet, tables, headers.l3)
             .unwrap_or(Outcome::stop(Counter::PassNotIp)),
-        Parsed::Icmpv6 => neighbour::answer_solicitation(packet, tables, headers.l3, headers.l4)
+        Parsed::Icmp | Parsed::Icmpv6 => icmp::steer(packet, tables, &headers)
             .unwrap_or(Outcome::stop(other(tables, &headers.destination))),
         Parsed::Other => Outcome::stop(other(tables, &headers.destination)),
         Parsed::NotIp => Outcome::stop(Counter::PassNotIp),

@@ -91,7 +91,6 @@ const LATER: &[(Section, &[&str])] = &[
             "flows",
             "hairpin_source",
             "health",
-            "icmp_echo",
             "on_unhealthy",
             "quic",
             "rollout",

@@ -108,8 +108,8 @@ impl World {
                 source_mac: mac("exit")?,
             };
             world.routes.push((family.address("client")?, hop));
-            for (name, announce) in [("vip", 1), ("quiet", 0)] {
-                world.vips.push((family.address(name)?, Vip { announce }));
+            for (name, flags) in [("vip", Vip::ANNOUNCED), ("quiet", 0)] {
+                world.vips.push((family.address(name)?, Vip { flags }));
             }
         }
         Ok(world)
@@ -121,6 +121,11 @@ impl World {
         let case = &instance.case;
         world.add_service(instance.family, instance.protocol, instance.way, "vip:80")?;
         let (word, stamps) = slot(&case.slot, now)?;
+        if case.icmp_echo {
+            for (_, vip) in &mut world.vips {
+                vip.flags |= Vip::ECHO;
+            }
+        }
         world.slots.fill(word);
         world.stamps.fill(stamps);
         world.add_ports(&case.more_ports);
