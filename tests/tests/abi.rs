@@ -60,6 +60,7 @@ fn layouts_are_the_blessed_ones() {
             mode,
             affinity,
             in_use,
+            flows,
             reserved
         }
     );

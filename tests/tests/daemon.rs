@@ -14,8 +14,8 @@ use splitter::api::types::{SetWeights, StatsView};
 use splitter::daemon::{self, DaemonError, Options};
 use splitter::dataplane::{self, Dataplane as _, DataplaneError, Kernel, Sizes};
 use splitter::model::{
-    Affinity, Announce, Backend, Configuration, DaemonSettings, Mode, Protocol, Service, Version,
-    Weights, XdpMode,
+    Affinity, Announce, Backend, Configuration, DaemonSettings, Flows, Mode, Protocol, Service,
+    Version, Weights, XdpMode,
 };
 use splitter::net::{self, Hop, Netlink, News, View};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -93,6 +93,7 @@ impl Host {
                 vip: IpAddr::from([203, 0, 113, 10]),
                 port: 80,
                 protocol: Protocol::Tcp,
+                flows: Flows::Hash,
                 mode: Mode::Nat,
                 affinity: Affinity::Flow,
                 announce: Announce::Arp,

@@ -12,7 +12,7 @@ mod slot;
 pub use backend::{Backend, Reply, ReplyKey, Traffic};
 pub use counter::{Counter, Verdict};
 pub use flow::{ENTRIES_PER_SET, FlowSet, WORDS_PER_SET};
-pub use service::{Affinity, Interface, Mode, Service, ServiceKey, Settings, Vip};
+pub use service::{Affinity, Flows, Interface, Mode, Service, ServiceKey, Settings, Vip};
 pub use slot::{SlotState, SlotWord, Stamp, Stamps};
 
 /// Version of the layouts below; part of the folder name in bpffs, so that a daemon never reads maps of another layout.

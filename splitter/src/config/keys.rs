@@ -91,7 +91,6 @@ const LATER: &[(Section, &[&str])] = &[
             "analysis",
             "client_prefix",
             "confirm_within",
-            "flows",
             "hairpin_source",
             "health",
             "icmp_echo",

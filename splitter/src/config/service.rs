@@ -9,7 +9,7 @@ use super::keys::Section;
 use super::node::{Node, Table};
 use super::values::{self, Role};
 use super::{ConfigError, weights};
-use crate::model::{Affinity, Announce, Backend, Mode, Protocol, Service, Version};
+use crate::model::{Affinity, Announce, Backend, Flows, Mode, Protocol, Service, Version};
 use crate::plan;
 
 /// Versions that a service may have.
@@ -39,6 +39,7 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
     let protocol = table.require("protocol", "\"tcp\" or \"udp\"")?;
     let protocol = values::choice(&protocol, &protocols, &["quic"])?;
     across.admit_front((vip, port, protocol), &port_node)?;
+    let flows = read_flows(&table, protocol)?;
 
     let modes = [("dsr", Mode::Dsr), ("nat", Mode::Nat)];
     let mode = table.require("mode", "\"dsr\" or \"nat\"")?;
@@ -111,6 +112,7 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
         vip,
         port,
         protocol,
+        flows,
         mode,
         affinity,
         announce,
@@ -120,6 +122,16 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
         drain_idle,
         versions,
         weights,
+    })
+}
+
+fn read_flows(table: &Table<'_>, protocol: Protocol) -> Result<Flows, ConfigError> {
+    values::or(table, "flows", Flows::Hash, |node| {
+        if protocol != Protocol::Udp {
+            return Err(node.not("no such key for TCP, whose flows begin with a SYN"));
+        }
+        let known = [("hash", Flows::Hash), ("track", Flows::Track)];
+        values::choice(node, &known, &[])
     })
 }
 

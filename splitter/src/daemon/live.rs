@@ -1,11 +1,14 @@
 //! A service in force.
 
+use std::time::Duration;
+
 use splitter_common::abi::{Service as Row, SlotState, SlotWord, Stamps};
 
+use super::core::ROUND_NS;
 use super::identity::{BackendId, key_name, key_of};
 use super::numbers::Numbers;
 use crate::dataplane::{Dataplane, DataplaneError};
-use crate::model::{Protocol, Seed, Service, Weights};
+use crate::model::{Flows, Protocol, Seed, Service, Weights};
 use crate::plan::{self, Member, PlaceError, Placement, Share};
 use crate::transition::{Cell, SlotWrite, Timers, Wish};
 
@@ -35,6 +38,7 @@ pub(super) struct Live {
 pub(super) fn write_times(row: &mut Row, service: &Service) {
     const SECOND: u64 = 1_000_000_000;
     row.prepare_ns = nanos(service.prepare);
+    row.flows = service.flows as u8;
     row.record_ns = nanos(service.drain_idle);
     row.pending_ns = (10 * SECOND).max(2 * row.prepare_ns);
     row.fin_ns = (6 * SECOND).max(row.prepare_ns);
@@ -149,9 +153,18 @@ impl Live {
         self.moving = true;
     }
 
-    /// Whether changes reach new flows at once by nature.
-    pub(super) fn is_udp(&self) -> bool {
-        self.service.protocol == Protocol::Udp
+    /// How long after a change new flows follow it, where no flood is in its way; `at_once`: with `--now`.
+    pub(super) fn holds_in(&self, at_once: bool) -> Duration {
+        match (self.service.protocol, self.service.flows) {
+            (Protocol::Udp, Flows::Hash) => Duration::ZERO,
+            // They follow in HANDOVER, which `--now` does not bring nearer: new flows are known by what is learned first.
+            (Protocol::Udp, Flows::Track) => {
+                let timers = self.timers();
+                Duration::from_nanos(timers.idle_ns + timers.margin_ns + ROUND_NS)
+            }
+            _ if at_once => Duration::ZERO,
+            _ => self.service.prepare,
+        }
     }
 }
 

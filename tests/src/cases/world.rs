@@ -5,8 +5,8 @@ use super::memory::Bytes;
 use super::spec::{BackendChange, Instance, Protocol, Record, Slot, Way};
 use anyhow::{Context, Result, bail};
 use splitter_common::abi::{
-    Address, Affinity, Backend, FlowSet, Interface, Mode, Reply, ReplyKey, Service, ServiceKey,
-    Settings, SlotState, SlotWord, Stamps, Vip,
+    Address, Affinity, Backend, FlowSet, Flows, Interface, Mode, Reply, ReplyKey, Service,
+    ServiceKey, Settings, SlotState, SlotWord, Stamps, Vip,
 };
 use splitter_common::datapath::flow_table::{Kind, Record as Packed, tag_of, tick};
 use splitter_common::datapath::parse::{Headers, Parsed, parse};
@@ -99,6 +99,11 @@ impl World {
         let mut world = Self::empty(1)?;
         let case = &instance.case;
         world.add_service(instance.family, instance.protocol, instance.way, "vip:80")?;
+        world.services[0].flows = match case.flows.as_deref() {
+            None | Some("hash") => Flows::Hash,
+            Some("track") => Flows::Track,
+            Some(other) => bail!("no flows are called {other:?}"),
+        } as u8;
         let (word, stamps) = slot(&case.slot, now)?;
         world.slots.fill(word);
         world.stamps.fill(stamps);
@@ -153,7 +158,8 @@ impl World {
             } as u8,
             affinity: Affinity::Flow as u8,
             in_use: 1,
-            reserved: [0; 6],
+            flows: Flows::Hash as u8,
+            reserved: [0; 5],
         });
         for _ in 0..SLOTS {
             self.slots.push(SlotWord::steady(0));

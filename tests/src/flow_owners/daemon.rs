@@ -3,7 +3,6 @@
 use super::mutants::Mutant;
 use super::report::{Note, Violation};
 use super::world::{Event, FIRST_BACKEND, MS, NB, NS, S, T_IDLE, World};
-use splitter::model::Protocol;
 use splitter::transition::{Cell, DrainStage, Round, SlotWrite, Timers, Wish, round};
 use splitter_common::abi::{SlotState, SlotWord, Stamp};
 use splitter_common::datapath::flow_table::Record;
@@ -117,15 +116,7 @@ impl<R: Rules> World<R> {
         }
         let now = self.coarse_now();
         let alive = |backend: u16| self.alive[backend as usize].get();
-        let mut work = round(
-            &words,
-            &stamps,
-            &wishes,
-            Protocol::Tcp,
-            &timers,
-            now,
-            &alive,
-        );
+        let mut work = round(&words, &stamps, &wishes, true, &timers, now, &alive);
         if let Some(mutant) = self.mutant {
             mutant.distort(&mut work, &words);
         }

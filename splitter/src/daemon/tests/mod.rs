@@ -20,8 +20,8 @@ use super::store::Store;
 use crate::api::types::SetWeights;
 use crate::dataplane::fake::Fake;
 use crate::model::{
-    Affinity, Announce, Backend, Configuration, DaemonSettings, Mode, Protocol, Service, Version,
-    Weights, XdpMode,
+    Affinity, Announce, Backend, Configuration, DaemonSettings, Flows, Mode, Protocol, Service,
+    Version, Weights, XdpMode,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -162,6 +162,7 @@ fn service() -> Service {
         vip: "203.0.113.10".parse().expect("an address"),
         port: 80,
         protocol: Protocol::Tcp,
+        flows: Flows::Hash,
         mode: Mode::Nat,
         affinity: Affinity::Flow,
         announce: Announce::None,
