@@ -9,13 +9,13 @@ use core::sync::atomic::{Ordering, compiler_fence};
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
-    btf_maps::{Array, HashMap, PerCpuArray},
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, lpm_trie::Key},
     helpers::generated::bpf_ktime_get_coarse_ns,
     macros::btf_map,
 };
 use splitter_common::abi::{
-    Address, Backend, Counter, FlowSet, Interface, Reply, ReplyKey, Service, ServiceKey, Settings,
-    SlotWord, Stamp, Stamps, Traffic, Vip,
+    Address, Backend, Counter, FlowSet, Fragment, FragmentKey, Interface, Reply, ReplyKey,
+    RouteKey, Service, ServiceKey, Settings, SlotWord, Stamp, Stamps, Traffic, Vip,
 };
 use splitter_common::datapath::tables::{FlowCells, SlotTables, StampCells, Tables};
 
@@ -38,7 +38,11 @@ static BACKENDS: Array<Backend, 64, MAPPED> = Array::new();
 #[btf_map]
 static FLOWS: Array<FlowSet, 1024, MAPPED> = Array::new();
 #[btf_map]
+static ROUTES: LpmTrie<[u8; 20], u32, 64> = LpmTrie::new();
+#[btf_map]
 static REPLIES: HashMap<ReplyKey, Reply, 64> = HashMap::new();
+#[btf_map]
+static FRAGMENTS: LruHashMap<FragmentKey, Fragment, 1024> = LruHashMap::new();
 #[btf_map]
 static OWN_ADDRESSES: HashMap<Address, u32, 64> = HashMap::new();
 #[btf_map]
@@ -169,6 +173,8 @@ impl SlotTables for Maps {
 }
 
 impl Tables for Maps {
+    type Note<'a> = &'a Fragment;
+
     #[inline(always)]
     fn vip(&self, address: &Address) -> Option<Vip> {
         // SAFETY: copied at once; the daemon removes an entry long before its memory gets another key.
@@ -187,6 +193,14 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn row(&self, key: &RouteKey) -> Option<u32> {
+        const { assert!(size_of::<RouteKey>() == size_of::<Key<[u8; 20]>>()) };
+        // SAFETY: both are a 32-bit length and 20 bytes after it without padding, and the packed one has no alignment.
+        let key = unsafe { &*ptr::from_ref(key).cast::<Key<[u8; 20]>>() };
+        ROUTES.get(key).copied()
+    }
+
+    #[inline(always)]
     fn reply(&self, key: &ReplyKey) -> Option<&Reply> {
         // SAFETY: only read, and before the program ends; as for `vip`.
         unsafe { REPLIES.get(key) }
@@ -202,6 +216,19 @@ impl Tables for Maps {
     fn interface(&self, index: u32) -> Option<&Interface> {
         // SAFETY: only read, and before the program ends; as for `vip`.
         unsafe { INTERFACES.get(index) }
+    }
+
+    #[inline(always)]
+    fn fragment(&self, key: &FragmentKey) -> Option<&Fragment> {
+        // SAFETY: only read, and before the program ends. Another CPU may write the entry meanwhile: for a fragment of the
+        // same name, or for another where the table is overrun; then a fragment goes astray, as in any overrun.
+        unsafe { FRAGMENTS.get(key) }
+    }
+
+    #[inline(always)]
+    fn set_fragment(&self, key: &FragmentKey, fragment: &Fragment) {
+        // Where the table refuses, the later fragments are dropped and counted.
+        let _ = FRAGMENTS.insert(key, fragment, 0);
     }
 
     #[inline(always)]

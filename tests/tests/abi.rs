@@ -3,8 +3,9 @@
 //! with `SPLITTER_BLESS=1`.
 
 use splitter_common::abi::{
-    ABI_VERSION, Address, Backend, Counter, FlowSet, Interface, Reply, ReplyKey, Service,
-    ServiceKey, Settings, SlotState, SlotWord, Stamps, Traffic, Vip, maps,
+    ABI_VERSION, Address, Backend, Counter, FlowSet, Fragment, FragmentKey, Interface, Reply,
+    ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotState, SlotWord, Stamps, Traffic, Vip,
+    maps,
 };
 use splitter_tests::cases::kernel::Kernel;
 use std::fmt::Write;
@@ -60,6 +61,7 @@ fn layouts_are_the_blessed_ones() {
             mode,
             affinity,
             in_use,
+            routed,
             flows,
             reserved
         }
@@ -79,6 +81,14 @@ fn layouts_are_the_blessed_ones() {
     );
     layout!(
         out,
+        RouteKey {
+            prefix_length,
+            first_slot,
+            address
+        }
+    );
+    layout!(
+        out,
         ReplyKey {
             address,
             port,
@@ -92,6 +102,26 @@ fn layouts_are_the_blessed_ones() {
             vip,
             port,
             reserved
+        }
+    );
+    layout!(
+        out,
+        FragmentKey {
+            source,
+            destination,
+            id,
+            protocol
+        }
+    );
+    layout!(
+        out,
+        Fragment {
+            seen_ns,
+            way,
+            service,
+            backend,
+            reserved,
+            vip
         }
     );
     layout!(
@@ -163,7 +193,13 @@ fn the_object_has_the_maps() {
         (maps::STAMPS, 4, size_of::<Stamps>()),
         (maps::BACKENDS, 4, size_of::<Backend>()),
         (maps::FLOWS, 4, size_of::<FlowSet>()),
+        (maps::ROUTES, size_of::<RouteKey>(), 4),
         (maps::REPLIES, size_of::<ReplyKey>(), size_of::<Reply>()),
+        (
+            maps::FRAGMENTS,
+            size_of::<FragmentKey>(),
+            size_of::<Fragment>(),
+        ),
         (maps::OWN_ADDRESSES, size_of::<Address>(), 4),
         (maps::INTERFACES, 4, size_of::<Interface>()),
         (maps::COUNTERS, 4, 8),

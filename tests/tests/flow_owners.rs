@@ -61,6 +61,8 @@ fn add(sum: &mut Report, report: &Report) {
     sum.handovers += report.handovers;
     sum.kills += report.kills;
     sum.reused += report.reused;
+    sum.rows_opened += report.rows_opened;
+    sum.rows_closed += report.rows_closed;
     sum.limits += report.limits;
 }
 
@@ -104,6 +106,8 @@ fn no_flow_moves_of(wire: Wire) -> Option<Report> {
         ("packets that met a lock", sum.busy_drops),
         ("kills", sum.kills),
         ("numbers used again", sum.reused),
+        ("rows that routes came into", sum.rows_opened),
+        ("rows that routes left", sum.rows_closed),
     ] {
         assert!(seen > 0 || count < 200, "no {what} in {count} schedules");
     }

@@ -88,9 +88,12 @@ fn a_local_reply_that_is_half_rewritten_is_dropped() {
         let prepared = check::Prepared::new(&instance, 1_000 * SECOND).expect("a case");
         let mut headers = Headers::default();
         let whole = Bytes::new(&prepared.world, 1, prepared.frame.clone());
-        assert_eq!(parse(&whole, &mut headers), Parsed::Transport);
+        let parsed = parse(&whole, &mut headers);
         let source = headers.l3 + if headers.ipv6 == 1 { 8 } else { 12 };
-        for refuses in [source, headers.l4] {
+        let places = [source, headers.l4];
+        // A later fragment has no ports.
+        let places = &places[..if parsed == Parsed::Fragment { 1 } else { 2 }];
+        for &refuses in places {
             let memory = Memory::new(&prepared.world, 1_000 * SECOND);
             let mut leaving = Bytes::new(&prepared.world, 1, prepared.frame.clone());
             leaving.refuses = Some(refuses);

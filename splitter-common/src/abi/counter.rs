@@ -55,7 +55,7 @@ counters! {
     PassNotIp = "pass_not_ip", Pass;
     /// IP, but to no VIP and port of a service, nor a reply of a backend.
     PassNoService = "pass_no_service", Pass;
-    /// To a VIP, but no TCP or UDP that can be steered (ICMP, a fragment, another protocol, an IPv4 address in an IPv6
+    /// To a VIP, but no TCP or UDP that can be steered (ICMP, another protocol, an IPv4 address in an IPv6
     /// header, a broadcast or multicast frame): left to the stack.
     PassOther = "pass_other", Pass;
     /// Malformed or truncated below the header that would say whose it is.
@@ -76,6 +76,10 @@ counters! {
     AnswerNeighbour = "answer_neighbour", Transmit;
     /// For a service, but its TCP or UDP header is cut off or impossible.
     DropMalformed = "drop_malformed", Drop;
+    /// For a service, with TCP flags that no stack sends to a server (SYN with FIN, RST or ACK; FIN alone; none at all).
+    DropFlags = "drop_flags", Drop;
+    /// A fragment to a VIP whose first one was not seen, or not in the last 30 seconds.
+    DropFragmentBeforeFirst = "drop_fragment_before_first", Drop;
     /// The service has no backend that could take the flow.
     DropNoBackend = "drop_no_backend", Drop;
     /// The next hop of the backend is not known (no neighbour entry yet).

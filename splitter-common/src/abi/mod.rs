@@ -6,12 +6,16 @@
 mod backend;
 mod counter;
 mod flow;
+mod fragment;
+mod route;
 mod service;
 mod slot;
 
 pub use backend::{Backend, Reply, ReplyKey, Traffic};
 pub use counter::{Counter, Verdict};
 pub use flow::{ENTRIES_PER_SET, FlowSet, WORDS_PER_SET};
+pub use fragment::{Fragment, FragmentKey};
+pub use route::RouteKey;
 pub use service::{Affinity, Flows, Interface, Mode, Service, ServiceKey, Settings, Vip};
 pub use slot::{SlotState, SlotWord, Stamp, Stamps};
 
@@ -36,6 +40,8 @@ pub mod maps {
     pub const BACKENDS: &str = "BACKENDS";
     /// Memory-mapped array of [`FlowSet`](super::FlowSet).
     pub const FLOWS: &str = "FLOWS";
+    /// Trie of longest prefixes: [`RouteKey`](super::RouteKey) → first slot of the row that governs these clients.
+    pub const ROUTES: &str = "ROUTES";
     /// [`ReplyKey`](super::ReplyKey) → [`Reply`](super::Reply).
     pub const REPLIES: &str = "REPLIES";
     /// Addresses that this host owns: [`Address`](super::Address) → `u32` 1.
@@ -46,6 +52,8 @@ pub mod maps {
     pub const COUNTERS: &str = "COUNTERS";
     /// Per-CPU array of [`Traffic`](super::Traffic), index for index with [`BACKENDS`].
     pub const TRAFFIC: &str = "TRAFFIC";
+    /// [`FragmentKey`](super::FragmentKey) → [`Fragment`](super::Fragment); the least recently used go first.
+    pub const FRAGMENTS: &str = "FRAGMENTS";
     /// Array of `u64`: the sampled table of handshakes under way, for the measured share.
     pub const HANDSHAKES: &str = "HANDSHAKES";
 }

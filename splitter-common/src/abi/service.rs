@@ -96,9 +96,9 @@ pub struct Service {
     pub fin_ns: u64,
     /// `W`: how far after the SYN's sequence number the confirming packet may be, in bytes.
     pub window: u32,
-    /// Index of its first slot in `SLOTS` and `STAMPS`.
+    /// Index of the first slot of its default row in `SLOTS` and `STAMPS`; the rows of its routes lie elsewhere.
     pub first_slot: u32,
-    /// Number of its slots less one; the number is a power of two.
+    /// Number of slots of each of its rows less one; the number is a power of two.
     pub slot_mask: u32,
     /// Index of its first backend in `BACKENDS`; backend numbers in slot words and records count from here.
     pub first_backend: u32,
@@ -114,8 +114,10 @@ pub struct Service {
     pub affinity: u8,
     /// 1: the entry is in use.
     pub in_use: u8,
+    /// 1: it may have routes, so clients are looked up in `ROUTES`.
+    pub routed: u8,
     /// A [`Flows`]; 0 where the protocol is TCP.
     pub flows: u8,
     /// Zero.
-    pub reserved: [u8; 5],
+    pub reserved: [u8; 4],
 }

@@ -6,6 +6,7 @@ use super::packet::Packet;
 use super::parse::Headers;
 use super::rewrite;
 use crate::abi::{Backend, Counter, Mode, Service};
+use crate::wire::header::ETH_LEN;
 
 /// Rewrites a packet for `backend` and says where it goes, or why it is dropped.
 #[inline(always)]
@@ -18,6 +19,7 @@ pub fn forward<P: Packet>(
     if service.mode == Mode::Dsr as u8 {
         // The backend is on the link: it takes the client's packet as if it had stood where we stand, TTL included.
         next_hop(packet, headers, backend)?;
+        untag(packet, headers, backend.interface).ok_or(Counter::DropInternal)?;
         return Ok(Outcome::forward(Counter::ForwardDsr, backend.interface));
     }
     if backend.is(Backend::LOCAL) {
@@ -29,7 +31,22 @@ pub fn forward<P: Packet>(
     }
     next_hop(packet, headers, backend)?;
     rewrite(packet, headers, backend, headers.ttl - 1)?;
+    untag(packet, headers, backend.interface).ok_or(Counter::DropInternal)?;
     Ok(Outcome::forward(Counter::ForwardNat, backend.interface))
+}
+
+/// Takes the VLAN tags off a frame that leaves on another interface than it came in on: they name a network of that
+/// link. Offsets in `headers` no longer hold afterwards.
+#[inline(always)]
+pub fn untag<P: Packet>(packet: &mut P, headers: &Headers, interface: u32) -> Option<()> {
+    let tags = headers.l3.wrapping_sub(ETH_LEN);
+    if tags == 0 || interface == packet.interface() {
+        return Some(());
+    }
+    // The EtherType of what is inside stands at the end of the tags already.
+    let macs = packet.read::<12>(0)?;
+    packet.grow_front(-(tags as i32))?;
+    packet.write(0, macs)
 }
 
 /// Addresses the frame to the backend's next hop.

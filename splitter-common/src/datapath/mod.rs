@@ -1,8 +1,10 @@
 //! The steering: what becomes of a packet. [`steer`] tells the story; each stage is a file.
 
 pub mod choice;
+pub mod extensions;
 pub mod flow_table;
 pub mod forward;
+pub mod fragment;
 pub mod measure;
 pub mod neighbour;
 pub mod outcome;
@@ -10,6 +12,7 @@ pub mod packet;
 pub mod parse;
 pub mod reply;
 pub mod rewrite;
+pub mod route;
 pub mod service;
 pub mod tables;
 pub mod transition;
@@ -27,10 +30,14 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
     let outcome = match parse::parse(packet, &mut headers) {
         Parsed::Transport if to_group(packet) => Outcome::stop(other(tables, &headers.destination)),
         Parsed::Transport => match service::find(tables, &headers) {
-            Some(service) => service::steer(packet, tables, service, &mut headers),
-            None => reply::restore(packet, tables, &headers)
-                .unwrap_or(Outcome::stop(Counter::PassNoService)),
+            Some((index, service)) => service::steer(packet, tables, index, service, &mut headers),
+            None => match reply::source_of(tables, &headers) {
+                Some(reply) => reply::restore(packet, tables, &mut headers, reply),
+                None => unclaimed(tables, &headers),
+            },
         },
+        Parsed::Fragment if to_group(packet) => Outcome::stop(other(tables, &headers.destination)),
+        Parsed::Fragment => fragment::follow(packet, tables, &headers),
         Parsed::Arp => neighbour::answer_arp(packet, tables, headers.l3)
             .unwrap_or(Outcome::stop(Counter::PassNotIp)),
         Parsed::Icmpv6 => neighbour::answer_solicitation(packet, tables, headers.l3, headers.l4)
@@ -41,6 +48,15 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
     };
     tables.count(outcome.counter);
     outcome
+}
+
+/// TCP or UDP that is neither for a service nor a reply: the stack's, with all its fragments.
+#[inline(always)]
+fn unclaimed<T: Tables>(tables: &T, headers: &Headers) -> Outcome {
+    if headers.fragment == Headers::FIRST && tables.vip(&headers.destination).is_some() {
+        fragment::went_to_stack(tables, headers);
+    }
+    Outcome::stop(Counter::PassNoService)
 }
 
 /// Whether a frame is for all hosts of the link or a group of them (IEEE 802, the first bit sent): every edge host

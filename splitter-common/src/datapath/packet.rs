@@ -15,6 +15,12 @@ pub trait Packet {
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
     /// Writes `N` bytes at `offset`; none, and nothing is written, where the frame ends before.
     fn write<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) -> Option<()>;
+    /// The same number; what the verifier knows of it is forgotten. It goes through the code behind a branch once for each
+    /// different thing that it knows, so what the parser found out is put through this where all its ways meet.
+    #[inline(always)]
+    fn forget(&self, value: usize) -> usize {
+        value
+    }
     /// Moves the beginning of the frame: `bytes` more before it (their content is undefined until written), or fewer where
     /// negative. Offsets shift by as much. None, and nothing changes, where there is no room or not so much to take.
     fn grow_front(&mut self, bytes: i32) -> Option<()>;

@@ -1,10 +1,12 @@
 //! From bytes to what the later stages need: offsets, addresses, ports, TCP flags.
 
+use super::extensions;
 use super::packet::Packet;
 use crate::abi::{Address, mapped};
 use crate::wire::header::{
-    ETH_LEN, ETH_TYPE, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ICMPV6, IPV4_FRAGMENT,
-    IPV4_LEN, IPV6_DESTINATION, IPV6_LEN, IPV6_SOURCE, TCP, TCP_LEN, UDP, UDP_LEN,
+    ETH_TYPE, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN,
+    ICMPV6, IPV4_LEN, IPV4_MORE, IPV4_OFFSET, IPV6_DESTINATION, IPV6_LEN, IPV6_SOURCE, TAG_LEN,
+    TCP, TCP_LEN, UDP, UDP_LEN,
 };
 
 /// The headers of an IP packet, TCP or UDP most of all. The addresses come first, so that they are aligned and move
@@ -16,12 +18,15 @@ pub struct Headers {
     pub source: Address,
     /// Destination address.
     pub destination: Address,
-    /// Offset of the IP or ARP header.
+    /// Offset of the IP or ARP header: 14, and 4 more for each VLAN tag.
     pub l3: usize,
-    /// Offset of the header after it.
+    /// Offset of the header after the IP header, its options and its extension headers; of a later fragment: of its
+    /// data.
     pub l4: usize,
     /// TCP sequence number; 0 for UDP, and until [`transport`] was called.
     pub sequence: u32,
+    /// Identification of the datagram that this is a fragment of; 0 where it is whole.
+    pub fragment_id: u32,
     /// Length of the IP packet with its header, as the header says, in bytes.
     pub length: u16,
     /// Source port, host order.
@@ -32,25 +37,39 @@ pub struct Headers {
     pub payload: u16,
     /// 1: IPv6, 0: IPv4.
     pub ipv6: u8,
-    /// IP protocol number.
+    /// IP protocol number; of a later IPv6 fragment that of the header that begins the datagram's fragmentable part.
     pub protocol: u8,
     /// Time to live or hop limit.
     pub ttl: u8,
     /// TCP flags (RFC 9293 §3.1: CWR ECE URG ACK PSH RST SYN FIN); 0 for UDP, and until [`transport`] was called.
     pub flags: u8,
+    /// [`Headers::WHOLE`], [`Headers::FIRST`] or [`Headers::LATER`].
+    pub fragment: u8,
+    /// Zero.
+    pub reserved: [u8; 7],
+}
+
+impl Headers {
+    /// Not a fragment, or one that is the whole datagram (RFC 6946).
+    pub const WHOLE: u8 = 0;
+    /// The first fragment of several.
+    pub const FIRST: u8 = 1;
+    /// Another one: it has no transport header.
+    pub const LATER: u8 = 2;
 }
 
 /// What a frame turned out to be. Variants without values: see [`parse`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// TCP or UDP; its header may be cut off after the ports: [`transport`] tells.
+    /// TCP or UDP, whole or the first fragment; its header may be cut off after the ports: [`transport`] tells.
     Transport,
+    /// A later fragment of TCP or UDP; no port is set.
+    Fragment,
     /// ARP; of the headers only `l3` is set.
     Arp,
     /// ICMPv6; no port is set.
     Icmpv6,
-    /// IP with something else in it, a fragment, or IPv6 with an IPv4-mapped address; of the transport header nothing is
-    /// set.
+    /// IP with something else in it, or IPv6 with an IPv4-mapped address; of the transport header nothing is set.
     Other,
     /// Neither IP nor ARP.
     NotIp,
@@ -58,22 +77,50 @@ pub enum Parsed {
     Malformed,
 }
 
-/// Reads a frame as far as the ports.
+/// Reads a frame as far as the ports: Ethernet, at most two VLAN tags, IP with its options or extension headers.
 ///
 /// Not inlined, and the headers not returned: so they lie in memory, in words. Taken apart into bytes, as LLVM likes
 /// to, they fill the 512 bytes of stack that programs in the kernel have.
 #[inline(never)]
 pub fn parse<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
-    headers.l3 = ETH_LEN;
-    let Some(ethertype) = packet.read::<2>(ETH_TYPE) else {
-        return Parsed::Malformed;
-    };
-    match u16::from_be_bytes(ethertype) {
+    let parsed = read(packet, headers);
+    headers.l3 = packet.forget(headers.l3);
+    headers.l4 = packet.forget(headers.l4);
+    headers.ipv6 = packet.forget(usize::from(headers.ipv6)) as u8;
+    headers.fragment = packet.forget(usize::from(headers.fragment)) as u8;
+    headers.protocol = packet.forget(usize::from(headers.protocol)) as u8;
+    parsed
+}
+
+#[inline(always)]
+fn read<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
+    let mut at = ETH_TYPE;
+    let mut found = [0; 2];
+    for _ in 0..3 {
+        let Some(ethertype) = packet.read::<2>(at) else {
+            return Parsed::Malformed;
+        };
+        found = ethertype;
+        // Counted, not branched on: so the verifier goes through what follows once, and not once for each number of
+        // tags.
+        at += TAG_LEN * is_tag(ethertype);
+    }
+    headers.l3 = at + 2;
+    match u16::from_be_bytes(found) {
         ETHERTYPE_IPV4 => ipv4(packet, headers),
         ETHERTYPE_IPV6 => ipv6(packet, headers),
         ETHERTYPE_ARP => Parsed::Arp,
         _ => Parsed::NotIp,
     }
+}
+
+/// 1 for the EtherType of a VLAN tag, else 0; without a branch.
+#[inline(always)]
+const fn is_tag(ethertype: [u8; 2]) -> usize {
+    let value = u16::from_be_bytes(ethertype) as u64;
+    let customer = (value ^ ETHERTYPE_VLAN as u64).wrapping_sub(1) >> 63;
+    let service = (value ^ ETHERTYPE_QINQ as u64).wrapping_sub(1) >> 63;
+    (customer | service) as usize
 }
 
 #[inline(always)]
@@ -97,10 +144,16 @@ fn ipv4<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
     headers.length = length;
     headers.source = mapped([ip[12], ip[13], ip[14], ip[15]]);
     headers.destination = mapped([ip[16], ip[17], ip[18], ip[19]]);
-    if u16::from_be_bytes([ip[6], ip[7]]) & IPV4_FRAGMENT != 0 || (ip[9] != TCP && ip[9] != UDP) {
-        return Parsed::Other;
+    let fragment = u16::from_be_bytes([ip[6], ip[7]]);
+    if fragment & (IPV4_MORE | IPV4_OFFSET) != 0 {
+        headers.fragment_id = u32::from(u16::from_be_bytes([ip[4], ip[5]]));
+        headers.fragment = Headers::FIRST + u8::from(fragment & IPV4_OFFSET != 0);
     }
-    ports(packet, headers)
+    match ip[9] {
+        TCP | UDP if headers.fragment == Headers::LATER => Parsed::Fragment,
+        TCP | UDP => ports(packet, headers),
+        _ => Parsed::Other,
+    }
 }
 
 #[inline(always)]
@@ -127,9 +180,17 @@ fn ipv6<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
     if is_mapped(&headers.source) || is_mapped(&headers.destination) {
         return Parsed::Other;
     }
-    match ip[6] {
+    if extensions::is_extension(headers.protocol) {
+        match extensions::skip(packet, headers) {
+            extensions::SKIPPED => {}
+            extensions::LATER => return Parsed::Fragment,
+            extensions::BROKEN => return Parsed::Malformed,
+            _ => return Parsed::Other,
+        }
+    }
+    match headers.protocol {
         TCP | UDP => ports(packet, headers),
-        ICMPV6 => Parsed::Icmpv6,
+        ICMPV6 if headers.fragment == Headers::WHOLE => Parsed::Icmpv6,
         _ => Parsed::Other,
     }
 }
@@ -173,7 +234,8 @@ pub fn transport<P: Packet>(packet: &P, headers: &mut Headers) -> Option<()> {
     } else {
         let udp = packet.read::<UDP_LEN>(headers.l4)?;
         let length = usize::from(u16::from_be_bytes([udp[4], udp[5]]));
-        if length < UDP_LEN || length > room {
+        // The length of a datagram whose other fragments are still to come is more than is here.
+        if length < UDP_LEN || (length > room && headers.fragment == Headers::WHOLE) {
             return None;
         }
         UDP_LEN

@@ -76,6 +76,10 @@ impl Replace<'_> {
             Change::none().v6(self.old, self.new)
         }
         .word(self.old_port, self.port);
+        // A later fragment has no transport header: the first one's checksum covers the whole datagram.
+        if headers.fragment == Headers::LATER {
+            return Some(());
+        }
         if headers.protocol == TCP {
             let checksum = u16::from_be_bytes(packet.read(l4 + TCP_CHECKSUM)?);
             packet.write(l4 + TCP_CHECKSUM, change.apply(checksum).to_be_bytes())?;

@@ -5,21 +5,22 @@ use super::packet::Packet;
 use super::parse::{self, Headers};
 use super::tables::Tables;
 use super::transition::{self, Arrival, Segment};
-use super::{forward, measure};
-use crate::abi::{Backend, Counter, Flows, Service, ServiceKey};
+use super::{forward, fragment, measure, route};
+use crate::abi::{Backend, Counter, Flows, Service, ServiceKey, Verdict};
 use crate::hash;
 use crate::wire::header::{ACK, FIN, RST, SYN, TCP};
 
-/// The service that a packet is for.
+/// The service that a packet is for, and its index in `SERVICES`.
 #[inline(always)]
-pub fn find<'a, T: Tables>(tables: &'a T, headers: &Headers) -> Option<&'a Service> {
+pub fn find<'a, T: Tables>(tables: &'a T, headers: &Headers) -> Option<(u32, &'a Service)> {
     let key = ServiceKey {
         vip: headers.destination,
         port: headers.destination_port,
         protocol: headers.protocol,
         reserved: 0,
     };
-    tables.service(tables.service_index(&key)?)
+    let index = tables.service_index(&key)?;
+    Some((index, tables.service(index)?))
 }
 
 /// Sends a packet of `service` to the backend that its flow belongs to.
@@ -27,11 +28,15 @@ pub fn find<'a, T: Tables>(tables: &'a T, headers: &Headers) -> Option<&'a Servi
 pub fn steer<P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
+    index: u32,
     service: &Service,
     headers: &mut Headers,
 ) -> Outcome {
     if parse::transport(packet, headers).is_none() {
         return Outcome::stop(Counter::DropMalformed);
+    }
+    if headers.protocol == TCP && is_nonsense(headers.flags) {
+        return Outcome::stop(Counter::DropFlags);
     }
     let mut flow = Flow {
         arrival: Arrival {
@@ -52,7 +57,14 @@ pub fn steer<P: Packet, T: Tables>(
     match choose(tables, service, headers, &flow.arrival) {
         Ok(local) => {
             flow.local = local;
-            send(packet, tables, service, headers, &flow)
+            let outcome = send(packet, tables, service, headers, &flow);
+            if headers.fragment == Headers::FIRST
+                && outcome.counter.verdict() as u32 != Verdict::Drop as u32
+            {
+                let backend = service.first_backend.wrapping_add(u32::from(local));
+                fragment::went_to_backend(tables, headers, index, backend);
+            }
+            outcome
         }
         Err(counter) => Outcome::stop(counter),
     }
@@ -65,7 +77,7 @@ struct Flow {
     local: u16,
 }
 
-/// Finds the flow's slot. This and [`send`] are functions of their own in the kernel too, called one after the other:
+/// Finds the flow's slot in the row that governs its client. This and [`send`] are functions of their own in the kernel too, called one after the other:
 /// what they keep on the stack would not fit beside what [`transition::choose`] does.
 #[inline(never)]
 fn place<T: Tables>(
@@ -76,7 +88,10 @@ fn place<T: Tables>(
 ) -> Option<()> {
     let settings = tables.settings()?;
     arrival.flow_hash = hash::flow_hash(&settings.hash_key, headers);
-    arrival.slot = hash::slot(&settings.hash_key, service, headers, arrival.flow_hash);
+    let slot = hash::slot(&settings.hash_key, service, headers, arrival.flow_hash);
+    arrival.slot = slot
+        .wrapping_sub(service.first_slot)
+        .wrapping_add(route::row(tables, service, &headers.source));
     Some(())
 }
 
@@ -133,6 +148,16 @@ pub fn segment(headers: &Headers) -> Segment {
         Segment::Payload
     } else {
         Segment::Bare
+    }
+}
+
+/// TCP flags that no stack sends to a server: a probe, or the answer to a SYN that somebody sent in the VIP's name. They
+/// mean nothing, so they neither make nor end a flow.
+#[inline(always)]
+pub fn is_nonsense(flags: u8) -> bool {
+    match flags & (SYN | ACK | RST | FIN) {
+        0 | FIN => true,
+        others => others & SYN != 0 && others != SYN,
     }
 }
 

@@ -1,9 +1,11 @@
 //! The tables that steering reads and writes: one seam for the kernel's maps, for memory on the host,
 //! and for the model of flows and owners, which runs other packets and daemon writes between any two calls.
 
+use core::ops::Deref;
+
 use crate::abi::{
-    Address, Backend, Counter, Interface, Reply, ReplyKey, Service, ServiceKey, Settings, SlotWord,
-    Stamp, Vip,
+    Address, Backend, Counter, Fragment, FragmentKey, Interface, Reply, ReplyKey, RouteKey,
+    Service, ServiceKey, Settings, SlotWord, Stamp, Vip,
 };
 
 /// The stamps of one slot. Each call is one access to memory.
@@ -57,18 +59,28 @@ pub trait SlotTables {
 
 /// All tables of the packet path.
 pub trait Tables: SlotTables {
+    /// Handle of a note of a first fragment.
+    type Note<'a>: Deref<Target = Fragment>
+    where
+        Self: 'a;
     /// What is known of a VIP.
     fn vip(&self, address: &Address) -> Option<Vip>;
     /// Index of the service that a key names.
     fn service_index(&self, key: &ServiceKey) -> Option<u32>;
     /// A service by its index.
     fn service(&self, index: u32) -> Option<&Service>;
+    /// First slot of the row of the longest prefix that has a client.
+    fn row(&self, key: &RouteKey) -> Option<u32>;
     /// What the source of a reply becomes.
     fn reply(&self, key: &ReplyKey) -> Option<&Reply>;
     /// Whether this host owns an address itself.
     fn owns(&self, address: &Address) -> bool;
     /// An interface that carries the program.
     fn interface(&self, index: u32) -> Option<&Interface>;
+    /// Where the first fragment of a datagram went.
+    fn fragment(&self, key: &FragmentKey) -> Option<Self::Note<'_>>;
+    /// Notes where it went.
+    fn set_fragment(&self, key: &FragmentKey, fragment: &Fragment);
     /// Cell of the table of sampled handshakes: reads it.
     fn handshake(&self, cell: u32) -> u64;
     /// Writes a cell of the table of sampled handshakes.

@@ -6,6 +6,12 @@ pub const ETH_SOURCE: usize = 6;
 pub const ETH_TYPE: usize = 12;
 /// Ethernet: length of the header.
 pub const ETH_LEN: usize = 14;
+/// Bytes of a VLAN tag.
+pub const TAG_LEN: usize = 4;
+/// EtherType of a customer VLAN tag (IEEE 802.1Q).
+pub const ETHERTYPE_VLAN: u16 = 0x8100;
+/// EtherType of a service VLAN tag (IEEE 802.1ad).
+pub const ETHERTYPE_QINQ: u16 = 0x88a8;
 /// EtherType of IPv4.
 pub const ETHERTYPE_IPV4: u16 = 0x0800;
 /// EtherType of ARP.
@@ -23,8 +29,10 @@ pub const IPV4_CHECKSUM: usize = 10;
 pub const IPV4_SOURCE: usize = 12;
 /// IPv4: offset of the destination address.
 pub const IPV4_DESTINATION: usize = 16;
-/// IPv4: "more fragments" and the fragment offset, in the third 16-bit word.
-pub const IPV4_FRAGMENT: u16 = 0x3fff;
+/// IPv4: "more fragments", in the fourth 16-bit word.
+pub const IPV4_MORE: u16 = 0x2000;
+/// IPv4: the fragment offset, in the fourth 16-bit word.
+pub const IPV4_OFFSET: u16 = 0x1fff;
 
 /// IPv6: length of the header.
 pub const IPV6_LEN: usize = 40;
@@ -34,6 +42,15 @@ pub const IPV6_HOP_LIMIT: usize = 7;
 pub const IPV6_SOURCE: usize = 8;
 /// IPv6: offset of the destination address.
 pub const IPV6_DESTINATION: usize = 24;
+
+/// IPv6 extension header: hop-by-hop options.
+pub const HOP_BY_HOP: u8 = 0;
+/// IPv6 extension header: routing.
+pub const ROUTING: u8 = 43;
+/// IPv6 extension header: fragment.
+pub const FRAGMENT: u8 = 44;
+/// IPv6 extension header: destination options.
+pub const DESTINATION_OPTIONS: u8 = 60;
 
 /// IP protocol number of TCP.
 pub const TCP: u8 = 6;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use splitter_common::abi::{
-    Address, Backend, Counter, FlowSet, Interface, Reply, ReplyKey, Service, ServiceKey, Settings,
-    SlotWord, Stamp, Stamps, Traffic, Vip,
+    Address, Backend, Counter, FlowSet, Interface, Reply, ReplyKey, RouteKey, Service, ServiceKey,
+    Settings, SlotWord, Stamp, Stamps, Traffic, Vip,
 };
 
 use splitter_common::datapath::tables::FlowCells;
@@ -24,6 +24,8 @@ pub struct Memory {
     pub keys: BTreeMap<ServiceKey, u32>,
     /// See [`Dataplane::vips`].
     pub vips: BTreeMap<Address, Vip>,
+    /// See [`Dataplane::routes`].
+    pub routes: BTreeMap<RouteKey, u32>,
     /// See [`Dataplane::replies`].
     pub replies: BTreeMap<Vec<u8>, (ReplyKey, Reply)>,
     /// See [`Dataplane::own_addresses`].
@@ -165,6 +167,15 @@ impl Dataplane for Fake {
 
     fn set_vip(&mut self, address: &Address, vip: Option<Vip>) -> Result<(), DataplaneError> {
         put(&mut self.write()?.vips, *address, vip);
+        Ok(())
+    }
+
+    fn routes(&self) -> Result<Vec<(RouteKey, u32)>, DataplaneError> {
+        Ok(self.memory().routes.iter().map(|(k, v)| (*k, *v)).collect())
+    }
+
+    fn set_route(&mut self, key: &RouteKey, row: Option<u32>) -> Result<(), DataplaneError> {
+        put(&mut self.write()?.routes, *key, row);
         Ok(())
     }
 

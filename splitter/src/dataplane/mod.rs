@@ -12,8 +12,8 @@ mod pins;
 mod unlink;
 
 use splitter_common::abi::{
-    Address, Backend, FlowSet, Interface, Reply, ReplyKey, Service, ServiceKey, Settings, SlotWord,
-    Stamp, Stamps, Traffic, Vip,
+    Address, Backend, FlowSet, Interface, Reply, ReplyKey, RouteKey, Service, ServiceKey, Settings,
+    SlotWord, Stamp, Stamps, Traffic, Vip,
 };
 use splitter_common::datapath::tables::FlowCells;
 
@@ -25,6 +25,10 @@ pub use pins::{Detached, detach};
 pub const MAX_SERVICES: u32 = 1024;
 /// Entries of the map of backends: a flow record names one in 16 bits. A thousand services with 64 backends each fit.
 pub const MAX_BACKENDS: u32 = 65_536;
+/// Datagrams whose first fragment is remembered.
+pub const FRAGMENTS: u32 = 65_536;
+/// Entries of the trie of routes, of all services.
+pub const MAX_ROUTES: u32 = 16_384;
 /// Cells of the table of sampled handshakes; a power of two.
 pub const HANDSHAKE_CELLS: u32 = 65_536;
 
@@ -56,6 +60,11 @@ pub trait Dataplane: Send {
     fn vips(&self) -> Result<Vec<(Address, Vip)>, DataplaneError>;
     /// Writes a VIP, or removes it.
     fn set_vip(&mut self, address: &Address, vip: Option<Vip>) -> Result<(), DataplaneError>;
+
+    /// All routes: prefixes, and the first slots of the rows that govern them.
+    fn routes(&self) -> Result<Vec<(RouteKey, u32)>, DataplaneError>;
+    /// Writes a route, or removes it.
+    fn set_route(&mut self, key: &RouteKey, row: Option<u32>) -> Result<(), DataplaneError>;
 
     /// All sources of replies.
     fn replies(&self) -> Result<Vec<(ReplyKey, Reply)>, DataplaneError>;

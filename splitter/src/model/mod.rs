@@ -1,11 +1,13 @@
 //! Validated types: what can be written here can be put into force. PURE: no I/O, no clock.
 
+mod prefix;
 mod weights;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use prefix::{Prefix, PrefixError};
 pub use splitter_common::abi::{Affinity, Flows, Mode};
 pub use weights::{BasisPoints, PercentFault, Weights, WeightsError};
 

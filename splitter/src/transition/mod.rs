@@ -20,6 +20,7 @@
 
 mod drain;
 mod round;
+pub mod route;
 mod summary;
 #[cfg(test)]
 mod table_test;

@@ -4,11 +4,11 @@ use super::cast::INGRESS;
 use super::craft::{Frame, balance, craft};
 use super::kernel::{self, Kernel};
 use super::memory::{Bytes, Memory};
-use super::spec::{Hook, Instance, Record, Way};
-use super::world::{SECOND, World, flow, pack};
+use super::spec::{Hook, Instance, Note, Record, Way};
+use super::world::{SECOND, World, flow, fragment_key, note, pack};
 use anyhow::{Context, Result, bail, ensure};
 use splitter::object;
-use splitter_common::abi::{Counter, Stamps, Verdict};
+use splitter_common::abi::{Counter, Fragment, FragmentKey, Stamps, Verdict};
 use splitter_common::datapath::flow_table::{Record as Packed, tick};
 use splitter_common::datapath::reply::{self, Egress};
 use splitter_common::datapath::steer;
@@ -41,6 +41,8 @@ pub struct Seen {
     pub flows: Vec<[u64; 8]>,
     /// The stamps afterwards.
     pub stamps: Vec<Stamps>,
+    /// What is noted of first fragments.
+    pub fragments: Vec<(FragmentKey, Fragment)>,
     /// The clock before and after the run.
     pub clock: (u64, u64),
 }
@@ -78,6 +80,10 @@ impl Prepared {
         let bytes = craft(&frame(&input)?, family, protocol)?;
         let expected = craft(&frame(&output)?, family, protocol)?;
         let flow = flow(&world, &bytes);
+        if let Some(found) = &case.fragment {
+            let entry = (fragment_key(&world, &bytes), note(&world, found, now)?);
+            world.fragments.push(entry);
+        }
         for (index, record) in case.records.iter().enumerate() {
             let hash = flow.context("records need a flow")?.0;
             let (a, b) = pack(record, hash, &world, now)?;
@@ -130,8 +136,40 @@ impl Prepared {
             digits(&seen.bytes),
             digits(&self.expected)
         );
+        self.judge_fragment(case.fragment_after.as_ref(), seen)?;
         self.judge_records(case.records_after.as_deref(), seen)?;
         self.judge_stamps(&case.stamped, seen)
+    }
+
+    fn judge_fragment(&self, after: Option<&Note>, seen: &Seen) -> Result<()> {
+        let Some(after) = after else {
+            ensure!(
+                seen.fragments == self.world.fragments,
+                "notes of first fragments changed: {:?}",
+                seen.fragments
+            );
+            return Ok(());
+        };
+        let [(key, found)] = seen.fragments.as_slice() else {
+            bail!(
+                "expected one note of a first fragment, found {:?}",
+                seen.fragments
+            );
+        };
+        ensure!(
+            (seen.clock.0..=seen.clock.1).contains(&found.seen_ns),
+            "noted at {}, expected now",
+            found.seen_ns
+        );
+        let expected = Fragment {
+            seen_ns: found.seen_ns,
+            ..note(&self.world, after, self.now)?
+        };
+        ensure!(
+            *key == fragment_key(&self.world, &self.frame) && *found == expected,
+            "noted {found:?}, expected {expected:?}"
+        );
+        Ok(())
     }
 
     fn judge_records(&self, after: Option<&[Record]>, seen: &Seen) -> Result<()> {
@@ -223,6 +261,7 @@ impl Prepared {
             counted: memory.counted(),
             flows: memory.flows(),
             stamps: memory.stamps(),
+            fragments: memory.fragments(),
             clock: (self.now, self.now),
         }
     }
@@ -243,14 +282,7 @@ pub fn run_in_kernel(world: &World, frame: &[u8], hook: Hook, kernel: &mut Kerne
         Hook::Egress => kernel.run(object::EGRESS, frame)?,
     };
     let end = kernel::now();
-    let verdicts = match hook {
-        Hook::Xdp => XDP.as_slice(),
-        Hook::Egress => TC.as_slice(),
-    };
-    let verdict = verdicts
-        .iter()
-        .find_map(|(code, verdict)| (*code == returned).then_some(*verdict))
-        .with_context(|| format!("the program returned {returned}"))?;
+    let verdict = verdict(hook, returned)?;
     let mut counted = Vec::new();
     for ((counter, before), after) in Counter::ALL.iter().zip(before).zip(kernel.counters()?) {
         counted.extend(std::iter::repeat_n(*counter, (after - before) as usize));
@@ -260,10 +292,23 @@ pub fn run_in_kernel(world: &World, frame: &[u8], hook: Hook, kernel: &mut Kerne
         interface: None,
         bytes,
         counted,
-        flows: kernel.flows(world.flows.len())?,
-        stamps: kernel.stamps(world.stamps.len())?,
+        flows: kernel.flows(world.flows.len()),
+        stamps: kernel.stamps(world.stamps.len()),
+        fragments: kernel.fragments()?,
         clock: (start, end),
     })
+}
+
+/// The verdict that a program of that hook returned as a number.
+pub fn verdict(hook: Hook, returned: u32) -> Result<Verdict> {
+    let verdicts = match hook {
+        Hook::Xdp => XDP.as_slice(),
+        Hook::Egress => TC.as_slice(),
+    };
+    verdicts
+        .iter()
+        .find_map(|(code, verdict)| (*code == returned).then_some(*verdict))
+        .with_context(|| format!("the program returned {returned}"))
 }
 
 /// What a leaving packet's program tells the kernel, on the host.

@@ -1,16 +1,17 @@
 //! The object loaded in the kernel, in a network namespace of its own whose routing knows the way to `client` alone.
 
 use super::cast::{Family, mac};
+use super::window::Window;
 use super::world::World;
 use anyhow::{Context, Result, bail, ensure};
-use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, LpmTrie, MapData, PerCpuArray, lpm_trie};
 use aya::programs::{ProgramInfo, SchedClassifier, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod};
 use bytemuck::bytes_of;
 use futures_util::TryStreamExt;
 use rtnetlink::{LinkUnspec, LinkVeth, RouteMessageBuilder};
 use splitter::object::{EGRESS, INGRESS, OBJECT};
-use splitter_common::abi::{Address, Counter, FlowSet, Stamps, Traffic, maps};
+use splitter_common::abi::{Address, Counter, Fragment, FragmentKey, Stamps, Traffic, maps};
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
@@ -34,10 +35,13 @@ pub struct Verified {
 /// The loaded object. Test runs happen in the namespace of the thread that loaded it, so it stays there.
 pub struct Kernel {
     bpf: Ebpf,
+    flows: Window,
+    stamps: Window,
     verified: Vec<Verified>,
     vips: Vec<Address>,
     keys: Vec<[u8; 20]>,
     replies: Vec<[u8; 20]>,
+    rows: Vec<[u8; 24]>,
     own: Vec<Address>,
     stays_in_its_thread: PhantomData<*const ()>,
 }
@@ -71,12 +75,16 @@ impl Kernel {
                 load,
             });
         }
+        let window = |name| Window::new(map_data(bpf.map(name).context("no such map")?)?);
         Ok(Self {
+            flows: window(maps::FLOWS)?,
+            stamps: window(maps::STAMPS)?,
             bpf,
             verified,
             vips: Vec::new(),
             keys: Vec::new(),
             replies: Vec::new(),
+            rows: Vec::new(),
             own: Vec::new(),
             stays_in_its_thread: PhantomData,
         })
@@ -109,6 +117,12 @@ impl Kernel {
         for key in std::mem::take(&mut self.replies) {
             self.hash::<20, 20>(maps::REPLIES)?.remove(&key)?;
         }
+        for (key, _) in self.fragments()? {
+            self.hash::<40, 40>(maps::FRAGMENTS)?.remove(&raw(&key)?)?;
+        }
+        for key in std::mem::take(&mut self.rows) {
+            self.trie()?.remove(&trie_key(&key))?;
+        }
         for key in std::mem::take(&mut self.own) {
             self.hash::<16, 4>(maps::OWN_ADDRESSES)?.remove(&key)?;
         }
@@ -139,6 +153,15 @@ impl Kernel {
                 .insert(key, raw(reply)?, 0)?;
             self.replies.push(key);
         }
+        for (key, note) in &world.fragments {
+            self.hash::<40, 40>(maps::FRAGMENTS)?
+                .insert(raw::<_, 40>(key)?, raw(note)?, 0)?;
+        }
+        for (key, row) in &world.rows {
+            let key = raw(key)?;
+            self.trie()?.insert(&trie_key(&key), raw(row)?, 0)?;
+            self.rows.push(key);
+        }
         for address in &world.own {
             self.hash::<16, 4>(maps::OWN_ADDRESSES)?
                 .insert(address, raw(&1_u32)?, 0)?;
@@ -152,14 +175,39 @@ impl Kernel {
     }
 
     /// The first `count` flow sets.
-    pub fn flows(&mut self, count: usize) -> Result<Vec<[u64; 8]>> {
-        let sets: Vec<FlowSet> = self.get::<_, 64>(maps::FLOWS, count)?;
-        Ok(sets.iter().map(|set| set.words).collect())
+    pub fn flows(&self, count: usize) -> Vec<[u64; 8]> {
+        (0..count)
+            .map(|set| std::array::from_fn(|word| self.flows.word(set * 8 + word)))
+            .collect()
     }
 
     /// The first `count` rows of stamps.
-    pub fn stamps(&mut self, count: usize) -> Result<Vec<Stamps>> {
-        self.get::<_, 32>(maps::STAMPS, count)
+    pub fn stamps(&self, count: usize) -> Vec<Stamps> {
+        (0..count)
+            .map(|slot| Stamps {
+                unlogged: self.stamps.word(slot * 4),
+                bare_syn: self.stamps.word(slot * 4 + 1),
+                foreign: self.stamps.word(slot * 4 + 2),
+                reserved: 0,
+            })
+            .collect()
+    }
+
+    /// What is noted of first fragments.
+    pub fn fragments(&mut self) -> Result<Vec<(FragmentKey, Fragment)>> {
+        let map = self.hash::<40, 40>(maps::FRAGMENTS)?;
+        let mut all = map
+            .iter()
+            .map(|entry| {
+                let (key, note) = entry?;
+                Ok((
+                    bytemuck::pod_read_unaligned(&key),
+                    bytemuck::pod_read_unaligned(&note),
+                ))
+            })
+            .collect::<Result<Vec<(FragmentKey, Fragment)>>>()?;
+        all.sort_by_key(|(key, _)| *key);
+        Ok(all)
     }
 
     /// All counters, summed over CPUs.
@@ -220,6 +268,11 @@ impl Kernel {
         )?)
     }
 
+    fn trie(&mut self) -> Result<LpmTrie<&mut MapData, [u8; 20], [u8; 4]>> {
+        let map = self.bpf.map_mut(maps::ROUTES).context("no such map")?;
+        Ok(LpmTrie::try_from(map)?)
+    }
+
     /// Writes entries from index 0 on.
     fn put<T: bytemuck::Pod, const V: usize>(&mut self, name: &str, values: &[T]) -> Result<()> {
         let map = self.bpf.map_mut(name).with_context(|| name.to_string())?;
@@ -229,18 +282,11 @@ impl Kernel {
         }
         Ok(())
     }
+}
 
-    fn get<T: bytemuck::Pod, const V: usize>(
-        &mut self,
-        name: &str,
-        count: usize,
-    ) -> Result<Vec<T>> {
-        let map = self.bpf.map_mut(name).with_context(|| name.to_string())?;
-        let array = Array::<_, [u8; V]>::try_from(map)?;
-        (0..u32::try_from(count)?)
-            .map(|index| Ok(bytemuck::pod_read_unaligned(&array.get(&index, 0)?)))
-            .collect()
-    }
+fn trie_key(bytes: &[u8; 24]) -> lpm_trie::Key<[u8; 20]> {
+    let [a, b, c, d, data @ ..] = *bytes;
+    lpm_trie::Key::new(u32::from_ne_bytes([a, b, c, d]), data)
 }
 
 /// The bytes of a value; `N` is its size.
@@ -252,6 +298,8 @@ fn map_data(map: &aya::maps::Map) -> Result<&MapData> {
     match map {
         aya::maps::Map::Array(data)
         | aya::maps::Map::HashMap(data)
+        | aya::maps::Map::LruHashMap(data)
+        | aya::maps::Map::LpmTrie(data)
         | aya::maps::Map::PerCpuArray(data) => Ok(data),
         other => bail!("a map of an unexpected type: {other:?}"),
     }

@@ -2,8 +2,8 @@
 
 use super::world::World;
 use splitter_common::abi::{
-    Address, Backend, Counter, Interface, Reply, ReplyKey, Service, ServiceKey, Settings, SlotWord,
-    Stamp, Stamps, Vip, mapped,
+    Address, Backend, Counter, Fragment, FragmentKey, Interface, Reply, ReplyKey, RouteKey,
+    Service, ServiceKey, Settings, SlotWord, Stamp, Stamps, Vip, mapped,
 };
 use splitter_common::datapath::packet::Packet;
 use splitter_common::datapath::reply::Egress;
@@ -21,6 +21,7 @@ pub struct Memory<'a> {
     flows: Vec<Set>,
     stamps: Vec<Row>,
     handshakes: RefCell<BTreeMap<u32, u64>>,
+    fragments: RefCell<BTreeMap<FragmentKey, Fragment>>,
     counted: RefCell<Vec<Counter>>,
     traffic: RefCell<Vec<(u32, u64, bool, bool)>>,
 }
@@ -42,6 +43,7 @@ impl<'a> Memory<'a> {
                 .map(|s| Row(Rc::new([s.unlogged, s.bare_syn, s.foreign].map(Cell::new))))
                 .collect(),
             handshakes: RefCell::default(),
+            fragments: RefCell::new(world.fragments.iter().copied().collect()),
             counted: RefCell::default(),
             traffic: RefCell::default(),
         }
@@ -62,6 +64,11 @@ impl<'a> Memory<'a> {
         }
     }
 
+    /// The notes of first fragments as somebody else left them.
+    pub fn adopt_fragments(&self, notes: Vec<(FragmentKey, Fragment)>) {
+        self.fragments.replace(notes.into_iter().collect());
+    }
+
     /// The words of every flow set.
     pub fn flows(&self) -> Vec<[u64; 8]> {
         let words = |set: &Set| std::array::from_fn(|word| set.load(word));
@@ -77,6 +84,12 @@ impl<'a> Memory<'a> {
             reserved: 0,
         };
         self.stamps.iter().map(stamps).collect()
+    }
+
+    /// What is noted of first fragments.
+    pub fn fragments(&self) -> Vec<(FragmentKey, Fragment)> {
+        let all = self.fragments.borrow();
+        all.iter().map(|(key, note)| (*key, *note)).collect()
     }
 
     /// What was counted since the last call, in order.
@@ -163,6 +176,11 @@ impl SlotTables for Memory<'_> {
 }
 
 impl Tables for Memory<'_> {
+    type Note<'a>
+        = Box<Fragment>
+    where
+        Self: 'a;
+
     fn vip(&self, address: &Address) -> Option<Vip> {
         find(&self.world.vips, address).copied()
     }
@@ -175,6 +193,25 @@ impl Tables for Memory<'_> {
         self.world.services.get(index as usize)
     }
 
+    fn row(&self, key: &RouteKey) -> Option<u32> {
+        let bits = |key: &RouteKey| {
+            let bytes = bytemuck::bytes_of(key)[4..].to_vec();
+            let bits = bytes
+                .into_iter()
+                .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1));
+            bits.take(key.prefix_length as usize).collect::<Vec<_>>()
+        };
+        let asked = bits(key);
+        let found = self
+            .world
+            .rows
+            .iter()
+            .filter(|(prefix, _)| asked.starts_with(&bits(prefix)));
+        found
+            .max_by_key(|(prefix, _)| prefix.prefix_length)
+            .map(|(_, row)| *row)
+    }
+
     fn reply(&self, key: &ReplyKey) -> Option<&Reply> {
         find(&self.world.replies, key)
     }
@@ -185,6 +222,14 @@ impl Tables for Memory<'_> {
 
     fn interface(&self, index: u32) -> Option<&Interface> {
         find(&self.world.interfaces, &index)
+    }
+
+    fn fragment(&self, key: &FragmentKey) -> Option<Box<Fragment>> {
+        self.fragments.borrow().get(key).copied().map(Box::new)
+    }
+
+    fn set_fragment(&self, key: &FragmentKey, fragment: &Fragment) {
+        self.fragments.borrow_mut().insert(*key, *fragment);
     }
 
     fn handshake(&self, cell: u32) -> u64 {
@@ -301,7 +346,9 @@ impl Egress for Bytes<'_> {
         (old, new): ([u8; 4], [u8; 4]),
     ) -> Option<()> {
         let change = Change::none().v4(&mapped(old), &mapped(new));
-        self.amend(l4_checksum, udp, change)?;
+        if l4_checksum != 0 {
+            self.amend(l4_checksum, udp, change)?;
+        }
         self.amend(l3_checksum, false, change)?;
         self.write(offset, new)
     }
@@ -313,7 +360,9 @@ impl Egress for Bytes<'_> {
         udp: bool,
         (old, new): (&Address, &Address),
     ) -> Option<()> {
-        self.amend(l4_checksum, udp, Change::none().v6(old, new))?;
+        if l4_checksum != 0 {
+            self.amend(l4_checksum, udp, Change::none().v6(old, new))?;
+        }
         self.write(offset, *new)
     }
 

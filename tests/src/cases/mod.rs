@@ -8,6 +8,8 @@
 //! * [`memory`]: tables, frames and leaving frames in memory, for the host.
 //! * [`kernel`]: the object loaded in the kernel, in a namespace of its own.
 //! * [`random`]: random worlds and frames, for the comparison of host and kernel.
+//! * [`mutate`]: what is done to a sound frame, to make it one that is not.
+//! * [`oracle`], [`property`]: what holds for every frame, by code that shares nothing with the steering.
 //! * [`check`]: runs an instance in either place and says what differs from what was expected.
 
 pub mod cast;
@@ -15,6 +17,10 @@ pub mod check;
 pub mod craft;
 pub mod kernel;
 pub mod memory;
+pub mod mutate;
+pub mod oracle;
+pub mod property;
 pub mod random;
 pub mod spec;
+mod window;
 pub mod world;

@@ -3,6 +3,7 @@
 use super::cast::Family;
 use super::craft::{Frame, craft};
 use super::memory::Bytes;
+use super::mutate::mutate;
 use super::spec::{Protocol, Way};
 use super::world::{BACKEND_PORT, SECOND, World, past};
 use anyhow::Result;
@@ -152,31 +153,14 @@ fn record(world: &mut World, random: &mut Random, bytes: &[u8], now: u64) -> Res
     Ok(())
 }
 
-/// A frame: sound, or with a few bytes changed, cut off or added.
+/// A frame: sound, or changed in a few places.
 pub fn frame(random: &mut Random) -> Result<Vec<u8>> {
     let mut bytes = crafted(random)?;
     if random.once_in(2) {
         return Ok(bytes);
     }
-    for _ in 0..=random.below(3) {
-        // Most of what matters lies in front.
-        let end = if random.once_in(4) {
-            bytes.len()
-        } else {
-            bytes.len().min(80)
-        };
-        if end == 0 {
-            break;
-        }
-        let at = random.below(end as u64) as usize;
-        match random.below(8) {
-            0 => bytes.truncate(at),
-            1 => bytes.resize(bytes.len() + at, 0),
-            2 => bytes[at] = random.pick(&[0, 1, 0x7f, 0x80, 0xff]),
-            3 => bytes[at] = random.number() as u8,
-            _ => bytes[at] ^= 1 << random.below(8),
-        }
-    }
+    let other = crafted(random)?;
+    mutate(random, &mut bytes, &other);
     Ok(bytes)
 }
 

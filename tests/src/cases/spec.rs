@@ -70,6 +70,9 @@ pub struct Case {
     /// The word and stamps of every slot of the service.
     #[serde(default)]
     pub slot: Slot,
+    /// Routes of the service, each with a row of its own.
+    #[serde(default)]
+    pub routes: Vec<Route>,
     /// Records in the flow table before the packet.
     #[serde(default)]
     pub records: Vec<Record>,
@@ -88,6 +91,10 @@ pub struct Case {
     /// Fields in which the frame that comes out differs from the one that came in.
     #[serde(default)]
     pub out: Table,
+    /// What is noted of the first fragment of the packet's datagram.
+    pub fragment: Option<Note>,
+    /// What is noted afterwards; absent: as before.
+    pub fragment_after: Option<Note>,
     /// Records of the packet's flow afterwards, all of them; absent: as before.
     pub records_after: Option<Vec<Record>>,
     /// The TCP or UDP checksum that the frame has on its way in (`in`) or out (`out`), by choice of its payload.
@@ -116,6 +123,19 @@ pub struct Slot {
     pub foreign: Option<u64>,
 }
 
+/// Clients with a row of slots of their own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Name of an address (see [`super::cast`]).
+    pub clients: String,
+    /// How many bits of it count.
+    pub bits: u32,
+    /// The word and stamps of every slot of the row.
+    #[serde(default)]
+    pub slot: Slot,
+}
+
 /// A flow record.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,6 +153,20 @@ pub struct Record {
     /// Number of a flow other than the packet's, whose record it is; 0: the packet's own.
     #[serde(default)]
     pub stranger: u64,
+}
+
+/// Where a first fragment went.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Note {
+    /// `stack`, `backend` or `reply`.
+    pub way: String,
+    /// The backend, by number.
+    #[serde(default)]
+    pub backend: u16,
+    /// Seconds since it was seen.
+    #[serde(default)]
+    pub age: u64,
 }
 
 /// What is unusual about a backend.

@@ -1,15 +1,17 @@
 //! The contents of the tables in which a case runs.
 
 use super::cast::{ELSEWHERE, Family, INGRESS, mac};
-use super::memory::Bytes;
-use super::spec::{BackendChange, Instance, Protocol, Record, Slot, Way};
+use super::memory::{Bytes, Memory};
+use super::spec::{BackendChange, Instance, Note, Protocol, Record, Route, Slot, Way};
 use anyhow::{Context, Result, bail};
 use splitter_common::abi::{
-    Address, Affinity, Backend, FlowSet, Flows, Interface, Mode, Reply, ReplyKey, Service,
-    ServiceKey, Settings, SlotState, SlotWord, Stamps, Vip,
+    Address, Affinity, Backend, FlowSet, Flows, Fragment, FragmentKey, Interface, Mode, Reply,
+    ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotState, SlotWord, Stamps, Vip,
 };
 use splitter_common::datapath::flow_table::{Kind, Record as Packed, tag_of, tick};
+use splitter_common::datapath::fragment;
 use splitter_common::datapath::parse::{Headers, Parsed, parse};
+use splitter_common::datapath::route;
 use splitter_common::datapath::tables::NextHop;
 use splitter_common::hash;
 
@@ -41,8 +43,12 @@ pub struct World {
     pub backends: Vec<Backend>,
     /// The flow table.
     pub flows: Vec<FlowSet>,
+    /// Prefixes of clients, and the rows that govern them.
+    pub rows: Vec<(RouteKey, u32)>,
     /// What the sources of replies become.
     pub replies: Vec<(ReplyKey, Reply)>,
+    /// What is noted of first fragments.
+    pub fragments: Vec<(FragmentKey, Fragment)>,
     /// Addresses of this host.
     pub own: Vec<Address>,
     /// Interfaces that carry the program.
@@ -67,7 +73,9 @@ impl World {
             stamps: Vec::new(),
             backends: Vec::new(),
             flows: vec![FlowSet::default(); flow_sets as usize],
+            rows: Vec::new(),
             replies: Vec::new(),
+            fragments: Vec::new(),
             own: Vec::new(),
             interfaces: Vec::new(),
             routes: Vec::new(),
@@ -107,6 +115,9 @@ impl World {
         let (word, stamps) = slot(&case.slot, now)?;
         world.slots.fill(word);
         world.stamps.fill(stamps);
+        for route in &case.routes {
+            world.add_route(instance.family, route, now)?;
+        }
         for (number, change) in &case.backends {
             let backend = world
                 .backends
@@ -158,8 +169,9 @@ impl World {
             } as u8,
             affinity: Affinity::Flow as u8,
             in_use: 1,
+            routed: 0,
             flows: Flows::Hash as u8,
-            reserved: [0; 5],
+            reserved: [0; 4],
         });
         for _ in 0..SLOTS {
             self.slots.push(SlotWord::steady(0));
@@ -182,6 +194,29 @@ impl World {
                 self.replies.push((key, reply));
             }
             self.backends.push(backend);
+        }
+        Ok(())
+    }
+}
+
+impl World {
+    /// Gives clients of the first service a row of slots of their own.
+    fn add_route(&mut self, family: Family, route: &Route, now: u64) -> Result<()> {
+        let service = self.services.first_mut().context("a service")?;
+        service.routed = 1;
+        let of_address = route.bits + if family == Family::V4 { 96 } else { 0 };
+        let mut address = u128::from_be_bytes(family.address(&route.clients)?);
+        address &= u128::MAX.checked_shl(128 - of_address).unwrap_or(0);
+        let key = RouteKey {
+            prefix_length: RouteKey::SERVICE_BITS + of_address,
+            first_slot: service.first_slot,
+            address: address.to_be_bytes(),
+        };
+        self.rows.push((key, u32::try_from(self.slots.len())?));
+        let (word, stamps) = slot(&route.slot, now)?;
+        for _ in 0..SLOTS {
+            self.slots.push(word);
+            self.stamps.push(stamps);
         }
         Ok(())
     }
@@ -248,6 +283,40 @@ pub fn past(now: u64, age: u64) -> Result<u64> {
         .with_context(|| format!("the machine has not been up for {age} seconds yet"))
 }
 
+/// What the fragments of a frame's datagram have in common.
+pub fn fragment_key(world: &World, bytes: &[u8]) -> FragmentKey {
+    let mut headers = Headers::default();
+    parse(&Bytes::new(world, INGRESS, bytes.to_vec()), &mut headers);
+    fragment::key(&headers)
+}
+
+/// A note of a first fragment; its time counts from `now`.
+pub fn note(world: &World, note: &Note, now: u64) -> Result<Fragment> {
+    let way = match note.way.as_str() {
+        "stack" => Fragment::STACK,
+        "backend" => Fragment::BACKEND,
+        "reply" => Fragment::REPLY,
+        other => bail!("a first fragment does not go the way {other:?}"),
+    };
+    let first = world.services[0].first_backend;
+    Ok(Fragment {
+        seen_ns: past(now, note.age)?,
+        way,
+        service: 0,
+        backend: if way == Fragment::BACKEND {
+            first + u32::from(note.backend)
+        } else {
+            0
+        },
+        reserved: 0,
+        vip: if way == Fragment::REPLY {
+            world.services[0].vip
+        } else {
+            Address::default()
+        },
+    })
+}
+
 /// Hash and slot of the flow of a frame.
 pub fn flow(world: &World, bytes: &[u8]) -> Option<(u64, usize)> {
     let mut headers = Headers::default();
@@ -257,8 +326,10 @@ pub fn flow(world: &World, bytes: &[u8]) -> Option<(u64, usize)> {
     }
     let key = &world.settings.hash_key;
     let hash = hash::flow_hash(key, &headers);
-    let slot = hash::slot(key, &world.services[0], &headers, hash);
-    Some((hash, slot as usize))
+    let service = &world.services[0];
+    let slot = hash::slot(key, service, &headers, hash) - service.first_slot;
+    let row = route::row(&Memory::new(world, 0), service, &headers.source);
+    Some((hash, (row + slot) as usize))
 }
 
 /// The words of a record; its times count from `now`.

@@ -3,7 +3,7 @@
 
 use super::Wire;
 use super::clients::KEYS;
-use super::world::{Event, MS, S, World, hash_of, slot_of};
+use super::world::{Event, MS, S, World, hash_of};
 use splitter_common::datapath::flow_table::{Kind, QUOTA, Record, set_index};
 use splitter_common::datapath::transition::{Rules, Segment};
 
@@ -63,7 +63,7 @@ impl<R: Rules> World<R> {
     pub(super) fn ambush(&self, slot: usize) {
         let live = *self.live.borrow();
         let free: Vec<u64> = (0..KEYS)
-            .filter(|key| slot_of(*key) == slot && live[*key as usize].is_none())
+            .filter(|key| self.slot_of(*key) == slot && live[*key as usize].is_none())
             .collect();
         self.held.set(true);
         if free.is_empty() {
@@ -80,7 +80,7 @@ impl<R: Rules> World<R> {
         let mut wanted = QUOTA - self.live_in(set, kind).min(QUOTA);
         for _ in 0..1_000 {
             let other = KEYS + self.random.below(1_000_000);
-            if wanted > 0 && slot_of(other) == slot && set_index(hash_of(other), mask) == set {
+            if wanted > 0 && self.slot_of(other) == slot && set_index(hash_of(other), mask) == set {
                 _ = self.send(other, segment, self.random.bits() as u32);
                 wanted -= 1;
             }

@@ -1,8 +1,9 @@
 //! The invariants.
 
+use super::clients::KEYS;
 use super::report::Violation;
 use super::tables::Port;
-use super::world::{FIRST_BACKEND, NS, T_IDLE, World, hash_of, slot_of};
+use super::world::{FIRST_BACKEND, T_IDLE, World, hash_of};
 use splitter_common::abi::SlotState;
 use splitter_common::datapath::flow_table::{Kind, QUOTA, Record};
 use splitter_common::datapath::transition::{Rules, peek};
@@ -10,7 +11,7 @@ use splitter_common::datapath::transition::{Rules, peek};
 impl<R: Rules> World<R> {
     /// After every event: the flows of one slot, in turn, and the whole table.
     pub(super) fn check_quick(&self) {
-        self.check_slot(self.random.below(NS as u64) as usize);
+        self.check_slot(self.slot_of(self.random.below(KEYS)));
         self.check_records();
     }
 
@@ -21,7 +22,7 @@ impl<R: Rules> World<R> {
         }
         let live: Vec<usize> = self.live.borrow().iter().flatten().copied().collect();
         for id in live {
-            if slot_of(self.flows.borrow()[id].key) == slot {
+            if self.slot_of(self.flows.borrow()[id].key) == slot {
                 self.check_lookup(id);
             }
         }
@@ -36,7 +37,7 @@ impl<R: Rules> World<R> {
             world: self,
             hooked: false,
         };
-        let slot = slot_of(flow.key) as u32;
+        let slot = self.slot_of(flow.key) as u32;
         let found = peek(&port, &self.service, hash_of(flow.key), slot);
         let right = found.is_ok_and(|peek| peek.established == Ok(flow.backend));
         // A pending record of its own handshake that would take it elsewhere with its next packet.
@@ -79,7 +80,7 @@ impl<R: Rules> World<R> {
                 learned += u64::from(record.kind == Kind::Learned);
                 began_learned += u64::from(self.began_learned[4 * index + entry].get());
                 let number = record.backend - FIRST_BACKEND as u16;
-                let word = self.words[record.tag as usize % NS].get();
+                let word = self.words[self.slot_of(record.tag)].get();
                 if word.state() == SlotState::Steady
                     && word.base() != number
                     && self.alive[number as usize].get()

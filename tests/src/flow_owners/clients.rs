@@ -2,7 +2,7 @@
 
 use super::Wire;
 use super::report::Violation;
-use super::world::{Event, MS, PREPARE, S, T_IDLE, World, slot_of};
+use super::world::{Event, MS, PREPARE, S, T_IDLE, World};
 use splitter_common::abi::{Counter, SlotState};
 use splitter_common::datapath::transition::{Rules, Segment};
 use std::cell::Cell;
@@ -71,8 +71,11 @@ impl<R: Rules> World<R> {
         let before = self.flows.borrow().len();
         self.begin(key);
         self.held.set(false);
-        if self.flows.borrow().len() > before && self.wire == Wire::Tcp {
-            self.deliver_syn(before);
+        if self.flows.borrow().len() > before {
+            match self.wire {
+                Wire::Tcp => self.deliver_syn(before),
+                Wire::Udp => self.datagram(before, false),
+            }
         }
     }
 
@@ -111,7 +114,7 @@ impl<R: Rules> World<R> {
         self.live.borrow_mut()[key as usize] = Some(id);
         self.other_syns.borrow_mut()[key as usize].retain(|(at, _)| now - at < 60 * S);
         if self.wire == Wire::Udp {
-            return self.datagram(id, true);
+            return self.after(0, Event::Datagram(id));
         }
         for (attempt, delay) in (0..).zip([0, 1, 3, 7]) {
             self.after(delay * S, Event::Syn(id, attempt));
@@ -164,14 +167,15 @@ impl<R: Rules> World<R> {
         } else {
             self.other_syns.borrow_mut()[flow.key as usize].push((now, flow.initial));
         }
-        let slot = slot_of(flow.key);
+        let slot = self.slot_of(flow.key);
         let alive: Vec<bool> = self.alive.iter().map(Cell::get).collect();
         let (word, version) = (self.words[slot].get(), self.versions[slot].get());
         let Ok(backend) = self.send(flow.key, Segment::Syn, flow.initial) else {
             return;
         };
         let named = word.base() == backend || word.current() == backend;
-        if !named && !alive[backend as usize] && version == self.versions[slot].get() {
+        let still = version == self.versions[slot].get() && slot == self.slot_of(flow.key);
+        if !named && !alive[backend as usize] && still {
             self.fail(Violation::Stranded);
         }
         let answered = ours
@@ -232,7 +236,7 @@ impl<R: Rules> World<R> {
             self.change_flow(id, |flow| flow.exempt = true);
         }
         self.watch_pairs(before.key, before.sequence);
-        let slot = slot_of(before.key);
+        let slot = self.slot_of(before.key);
         let (word, version) = (self.words[slot].get(), self.versions[slot].get());
         let result = self.send(before.key, segment, before.sequence);
         if !self.is_live(id) || self.failed().is_some() {
@@ -260,7 +264,7 @@ impl<R: Rules> World<R> {
         }
         // A flow that woke up during a hand-over has no record, and its base is about to change: it was silent for
         // too long while its slot moved, and has the promise again from the next packet on.
-        let moved = version != self.versions[slot].get();
+        let moved = version != self.versions[slot].get() || slot != self.slot_of(before.key);
         let unsafe_wake = flow.exempt && (word.state() == SlotState::Handover || moved);
         let step = match (segment, flow.habit) {
             (Segment::Payload, Habit::Bulk) => self.random.pick(&[0, 500, 3_000_000]),
@@ -326,7 +330,7 @@ impl<R: Rules> World<R> {
                     .iter()
                     .any(|(at, initial)| *at >= flow.began && *initial != flow.initial));
         // A copy of its SYN came by after `--now` had lifted the freeze that the first one relied on.
-        let hasty = self.lifted[slot_of(flow.key)]
+        let hasty = self.lifted[self.slot_of(flow.key)]
             .borrow()
             .iter()
             .any(|at| (flow.began..=flow.last_syn).contains(at));

@@ -2,7 +2,8 @@
 
 use super::mutants::Mutant;
 use super::report::{Note, Violation};
-use super::world::{Event, FIRST_BACKEND, MS, NB, NS, S, T_IDLE, World};
+use super::routes::{Making, Wanted};
+use super::world::{Event, FIRST_BACKEND, MS, NB, NS, NW, ROWS, S, T_IDLE, World};
 use splitter::transition::{Cell, DrainStage, Round, SlotWrite, Timers, Wish, round};
 use splitter_common::abi::{SlotState, SlotWord, Stamp};
 use splitter_common::datapath::flow_table::Record;
@@ -11,15 +12,21 @@ use std::collections::VecDeque;
 
 pub(super) struct Daemon {
     running: bool,
-    /// Survives a kill: it is on disk.
+    /// Of the default row. Survives a kill: it is on disk.
     pub(super) wishes: [Wish; NS],
+    /// On disk, too.
+    pub(super) routes: [Option<Wanted>; 3],
+    /// Rows whose next round is at once.
+    pub(super) hasty: [bool; ROWS],
+    /// A row that is being made: nothing else is done meanwhile.
+    pub(super) making: Option<Making>,
     /// A round is due.
-    due: bool,
+    pub(super) due: bool,
     /// Cells of the round under way that are not written yet.
     queue: VecDeque<(usize, Cell)>,
     computed_ns: u64,
     /// `unlogged` of the slots as the round judged it.
-    judged: [u64; NS],
+    judged: [u64; NW],
     stages: [DrainStage; NB],
 }
 
@@ -31,10 +38,13 @@ impl Default for Daemon {
                 owner: 0,
                 at_once: false,
             }; NS],
+            routes: [None; 3],
+            hasty: [false; ROWS],
+            making: None,
             due: false,
             queue: VecDeque::new(),
             computed_ns: 0,
-            judged: [0; NS],
+            judged: [0; NW],
             stages: [DrainStage::Named; NB],
         }
     }
@@ -46,7 +56,7 @@ impl<R: Rules> World<R> {
     pub(super) fn tick(&self) {
         self.after(500 * MS + self.random.below(S), Event::Tick);
         self.daemon.borrow_mut().due = true;
-        for slot in 0..NS {
+        for slot in self.live_slots() {
             let word = self.words[slot].get();
             let silent = self.now.get() - self.stamps_of(slot).unlogged.min(self.now.get());
             let ripe = word.state() == SlotState::Track && silent >= T_IDLE + TIMERS.margin_ns;
@@ -65,7 +75,8 @@ impl<R: Rules> World<R> {
     pub(super) fn poke_again(&self) {
         self.poke();
         let daemon = self.daemon.borrow();
-        if daemon.running && (daemon.due || !daemon.queue.is_empty()) {
+        let busy = daemon.due || daemon.making.is_some() || !daemon.queue.is_empty();
+        if daemon.running && busy {
             drop(daemon);
             self.after(self.random.below(20 * MS), Event::Poke);
         }
@@ -81,6 +92,15 @@ impl<R: Rules> World<R> {
             return self.kill();
         }
         let front = self.daemon.borrow().queue.front().copied();
+        if self.daemon.borrow().making.is_some()
+            && (front.is_none() || self.mutant != Some(Mutant::CoverMovesMeanwhile))
+        {
+            self.make();
+            if self.mutant == Some(Mutant::CoverMovesMeanwhile) && self.random.percent(30) {
+                self.rounds();
+            }
+            return;
+        }
         // Mostly while a packet is under way: that is when it matters.
         if self.runs.borrow().is_empty() && self.random.percent(85) {
             return;
@@ -93,43 +113,63 @@ impl<R: Rules> World<R> {
     }
 
     /// Whether every run under way has read the word that stands in its slot.
-    fn grace(&self, of: impl Fn(usize) -> bool) -> bool {
+    pub(super) fn grace(&self, of: impl Fn(usize) -> bool) -> bool {
         self.mutant == Some(Mutant::NoGracePeriod)
             || self.runs.borrow().iter().all(|run| {
                 !of(run.slot)
-                    || run
-                        .read
-                        .is_none_or(|version| version == self.versions[run.slot].get())
+                    || run.looked == self.entries.version.get()
+                        && run
+                            .read
+                            .is_none_or(|version| version == self.versions[run.slot].get())
             })
     }
 
     fn begin_round(&self) {
-        if !self.grace(|_| true) {
-            return;
+        if self.grace(|_| true) && !self.tend_routes() {
+            self.rounds();
         }
-        let words: [SlotWord; NS] = std::array::from_fn(|slot| self.words[slot].get());
-        let stamps: [_; NS] = std::array::from_fn(|slot| self.stamps_of(slot));
-        let wishes = self.daemon.borrow().wishes;
+    }
+
+    /// A round of every row that packets may be led to.
+    fn rounds(&self) {
+        let stamps: [_; NW] = std::array::from_fn(|slot| self.stamps_of(slot));
         let mut timers = TIMERS;
         if self.mutant == Some(Mutant::SettleTooEarly) {
             timers.idle_ns /= 2;
         }
         let now = self.coarse_now();
         let alive = |backend: u16| self.alive[backend as usize].get();
-        let mut work = round(&words, &stamps, &wishes, true, &timers, now, &alive);
-        if let Some(mutant) = self.mutant {
-            mutant.distort(&mut work, &words);
+        let mut cells = VecDeque::new();
+        for row in self.live_rows() {
+            let words = self.row_words(row);
+            let mut work = round(
+                &words,
+                &stamps[row * NS..(row + 1) * NS],
+                &self.row_wishes(row),
+                true,
+                &timers,
+                now,
+                &alive,
+            );
+            if let Some(mutant) = self.mutant {
+                mutant.distort(&mut work, &words);
+            }
+            for write in &work.writes {
+                let mut stores: Vec<_> = cells_of(row, write).collect();
+                if self.mutant == Some(Mutant::WordBeforeStamps) {
+                    stores.reverse();
+                }
+                cells.extend(stores);
+            }
         }
-        let mut cells: VecDeque<(usize, Cell)> = work.writes.iter().flat_map(cells_of).collect();
-        if self.mutant == Some(Mutant::WordBeforeStamps) {
-            cells = work
-                .writes
-                .iter()
-                .flat_map(|write| cells_of(write).collect::<Vec<_>>().into_iter().rev())
-                .collect();
-        }
+        let words: Vec<SlotWord> = self
+            .live_slots()
+            .iter()
+            .map(|slot| self.words[*slot].get())
+            .collect();
         self.advance_drains(&words);
         let mut daemon = self.daemon.borrow_mut();
+        daemon.hasty = [false; ROWS];
         // A wish for one round.
         daemon
             .wishes
@@ -188,8 +228,10 @@ impl<R: Rules> World<R> {
         let mut daemon = self.daemon.borrow_mut();
         daemon.running = false;
         daemon.queue.clear();
+        daemon.making = None;
         // What it had seen of drains was in its own memory.
         daemon.stages = [DrainStage::Named; NB];
+        daemon.hasty = [false; ROWS];
         drop(daemon);
         self.after(self.random.below(15 * S), Event::Restart);
     }
@@ -246,9 +288,11 @@ impl<R: Rules> World<R> {
                 wish.owner = self.random.pick(&heirs);
             }
         }
+        drop(daemon);
+        self.reroute(backend, &heirs);
     }
 
-    fn advance_drains(&self, words: &[SlotWord; NS]) {
+    fn advance_drains(&self, words: &[SlotWord]) {
         for number in 0..NB as u16 {
             let backend = number as usize;
             let named = words
@@ -262,7 +306,8 @@ impl<R: Rules> World<R> {
                 .borrow()
                 .wishes
                 .iter()
-                .any(|wish| wish.owner == number);
+                .any(|wish| wish.owner == number)
+                || self.is_routed_to(number);
             if stage != DrainStage::Drained || wanted || self.winding_down.get() {
                 continue;
             }
@@ -308,14 +353,14 @@ impl<R: Rules> World<R> {
     }
 
     /// Backends that can take flows.
-    fn able(&self) -> Vec<u16> {
+    pub(super) fn able(&self) -> Vec<u16> {
         (0..NB as u16)
             .filter(|b| self.up[*b as usize].get() && self.alive[*b as usize].get())
             .collect()
     }
 }
 
-fn cells_of(write: &SlotWrite) -> impl Iterator<Item = (usize, Cell)> {
-    let slot = write.slot as usize;
+fn cells_of(row: usize, write: &SlotWrite) -> impl Iterator<Item = (usize, Cell)> {
+    let slot = row * NS + write.slot as usize;
     write.cells().map(move |cell| (slot, cell))
 }

@@ -25,6 +25,7 @@ mod datagrams;
 mod mutants;
 mod random;
 mod report;
+mod routes;
 mod tables;
 mod world;
 

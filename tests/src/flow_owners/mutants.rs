@@ -97,6 +97,18 @@ mutants! {
     WordBeforeStamps;
     /// Words are written while packets that read older ones are under way.
     NoGracePeriod;
+    /// A route is entered before its row is a copy of the one that governed.
+    EnteredBeforeCopied;
+    /// A route's row begins with stamps that are long past, and keeps them.
+    CopiedWithoutStamps;
+    /// A route's row begins at rest, whatever the row that governed was in.
+    CopiedAtRest;
+    /// Words of the governing row are written between the copy and the entry.
+    CoverMovesMeanwhile;
+    /// A route goes as soon as its row is to follow the covering one.
+    LeavesAtOnce;
+    /// A route goes when the owners are the same, at rest or not.
+    LeavesInTransition;
     }
 }
 

@@ -1,6 +1,6 @@
 //! What became of a schedule, and the story of a failure.
 
-use super::world::{Event, slot_of};
+use super::world::Event;
 use splitter_common::abi::{Counter, SlotWord};
 use splitter_common::datapath::transition::Segment;
 
@@ -48,6 +48,10 @@ pub struct Report {
     pub handovers: u64,
     /// Kills of the daemon.
     pub kills: u64,
+    /// Rows that routes came into, and rows that they left.
+    pub rows_opened: u64,
+    /// See `rows_opened`.
+    pub rows_closed: u64,
     /// Backends drained and stopped, whose numbers were used again.
     pub reused: u64,
     /// Flows lost within the documented limits: silent for too long, a SYN of another connection in the handshake,
@@ -63,6 +67,7 @@ pub(super) enum Note {
     Did(Event),
     Killed,
     Drained(u16),
+    Entry(usize, Option<usize>),
 }
 
 impl std::fmt::Display for Note {
@@ -70,8 +75,8 @@ impl std::fmt::Display for Note {
         match self {
             Note::Packet(key, segment, sequence, result) => write!(
                 f,
-                "{segment:?} of key {key} (slot {}), sequence {sequence}: {result:?}",
-                slot_of(*key)
+                "{segment:?} of key {key} ({}), sequence {sequence}: {result:?}",
+                super::routes::place(*key)
             ),
             Note::Wrote(slot, word) => write!(
                 f,
@@ -82,6 +87,8 @@ impl std::fmt::Display for Note {
             ),
             Note::Did(event) => write!(f, "{event:?}"),
             Note::Killed => write!(f, "the daemon is killed"),
+            Note::Entry(route, Some(row)) => write!(f, "route {route} has row {row}"),
+            Note::Entry(route, None) => write!(f, "route {route} has no row"),
             Note::Drained(backend) => write!(f, "backend {backend} is called drained"),
         }
     }

@@ -1,7 +1,7 @@
 //! The tables in memory. Every access first lets the rest of the world go on.
 
 use super::report::Violation;
-use super::world::{FIRST_BACKEND, NB, NS, World};
+use super::world::{FIRST_BACKEND, NB, NW, World};
 use splitter_common::abi::{Backend, Settings, SlotWord, Stamp};
 use splitter_common::datapath::flow_table::{Kind, Record};
 use splitter_common::datapath::tables::{FlowCells, SlotTables, StampCells};
@@ -125,7 +125,7 @@ impl<'w, R: Rules> SlotTables for Port<'w, R> {
     fn slot(&self, index: u32) -> Option<SlotWord> {
         self.hook();
         let slot = index as usize;
-        assert!(slot < NS, "slot {slot}");
+        assert!(slot < NW, "slot {slot}");
         if self.hooked
             && let Some(run) = self.world.runs.borrow_mut().last_mut()
         {

@@ -6,6 +6,7 @@ use super::daemon::Daemon;
 use super::mutants::Mutant;
 use super::random::{Random, mix};
 use super::report::{Note, Report, Violation};
+use super::routes::{Entries, GROUPS};
 use super::tables::Port;
 use splitter_common::abi::{Backend, Counter, Flows, Service, Settings, SlotWord, Stamps};
 use splitter_common::datapath::transition::{Arrival, Rules, Segment, choose_by};
@@ -16,8 +17,12 @@ use std::marker::PhantomData;
 
 pub(super) const S: u64 = 1_000_000_000;
 pub(super) const MS: u64 = 1_000_000;
-/// Slots.
+/// Slots of a row.
 pub(super) const NS: usize = 4;
+/// Rows: the default one and those of routes.
+pub(super) const ROWS: usize = 5;
+/// Slots of all rows.
+pub(super) const NW: usize = NS * ROWS;
 /// Backends.
 pub(super) const NB: usize = 4;
 /// Index of backend 0 in `BACKENDS`.
@@ -47,6 +52,8 @@ pub(super) enum Event {
     Ambush(usize),
     Evil(u8),
     Change,
+    Route,
+    Expire(usize),
     Tick,
     Poke,
     Restart,
@@ -60,6 +67,8 @@ pub(super) struct Run {
     pub(super) tag: u64,
     /// Version of the slot's word that it read.
     pub(super) read: Option<u32>,
+    /// Version of the routes that it looked up its slot in.
+    pub(super) looked: u32,
 }
 
 pub(super) struct World<R: Rules> {
@@ -72,9 +81,10 @@ pub(super) struct World<R: Rules> {
     /// The daemon waits for the client of an ambush.
     pub(super) held: Cell<bool>,
     // Memory.
-    pub(super) words: [Cell<SlotWord>; NS],
-    pub(super) versions: [Cell<u32>; NS],
-    pub(super) stamps: [[Cell<u64>; 3]; NS],
+    pub(super) words: [Cell<SlotWord>; NW],
+    pub(super) versions: [Cell<u32>; NW],
+    pub(super) stamps: [[Cell<u64>; 3]; NW],
+    pub(super) entries: Entries,
     pub(super) table: Vec<Cell<u64>>,
     /// Whether the record of an entry began as learned, confirmed since or not.
     pub(super) began_learned: Vec<Cell<bool>>,
@@ -92,7 +102,7 @@ pub(super) struct World<R: Rules> {
     /// When a SYN of another connection came by, by key: time and sequence number.
     pub(super) other_syns: RefCell<Vec<Vec<(u64, u32)>>>,
     /// When a change with `--now` lifted the freeze, by slot.
-    pub(super) lifted: [RefCell<Vec<u64>>; NS],
+    pub(super) lifted: [RefCell<Vec<u64>>; NW],
     pub(super) runs: RefCell<Vec<Run>>,
     pub(super) daemon: RefCell<Daemon>,
     pub(super) mutant: Option<Mutant>,
@@ -115,6 +125,7 @@ impl<R: Rules> World<R> {
             words: std::array::from_fn(|_| Cell::new(SlotWord::steady(0))),
             versions: std::array::from_fn(|_| Cell::new(0)),
             stamps: std::array::from_fn(|_| std::array::from_fn(|_| Cell::new(0))),
+            entries: Entries::default(),
             table: (0..8 * sets).map(|_| Cell::new(0)).collect(),
             began_learned: (0..4 * sets).map(|_| Cell::new(false)).collect(),
             settings: Settings {
@@ -163,6 +174,7 @@ impl<R: Rules> World<R> {
         }
         self.after(S, Event::Tick);
         self.after(5 * S + self.random.below(15 * S), Event::Change);
+        self.after(self.random.below(40 * S), Event::Route);
         self.after(5 * S + self.random.below(100 * S), Event::Attack);
         self.after(40 * S + self.random.below(160 * S), Event::Die);
         while self.failed().is_none() && self.now.get() < START + LENGTH {
@@ -184,7 +196,7 @@ impl<R: Rules> World<R> {
         self.winding_down.set(true);
         self.live.borrow_mut().fill(None);
         self.restart();
-        let end = self.now.get() + 2 * (T_IDLE + 2 * S) + 20 * S;
+        let end = self.now.get() + 2 * (T_IDLE + 2 * S) + 30 * S;
         while self.failed().is_none() && self.now.get() < end {
             let Some(Reverse((at, _, event))) = self.heap.borrow_mut().pop() else {
                 break;
@@ -194,11 +206,7 @@ impl<R: Rules> World<R> {
                 self.happen(event);
             }
         }
-        let settled = (0..NS).all(|slot| {
-            let owner = self.daemon.borrow().wishes[slot].owner;
-            self.words[slot].get() == SlotWord::steady(owner)
-        });
-        if !settled {
+        if !self.is_settled() {
             self.fail(Violation::Unsettled);
         }
     }
@@ -228,6 +236,8 @@ impl<R: Rules> World<R> {
             Event::Ambush(slot) => self.ambush(slot),
             Event::Evil(kind) => self.evil(kind),
             Event::Change => self.change(),
+            Event::Route => self.route(),
+            Event::Expire(route) => self.expire(route),
             Event::Tick => self.tick(),
             Event::Poke => self.poke_again(),
             Event::Restart => self.restart(),
@@ -284,14 +294,16 @@ impl<R: Rules> World<R> {
 
     /// A packet goes through the real code.
     pub(super) fn send(&self, key: u64, segment: Segment, sequence: u32) -> Result<u16, Counter> {
+        let slot = self.slot_of(key);
         let arrival = Arrival {
             flow_hash: hash_of(key),
-            slot: slot_of(key) as u32,
+            slot: slot as u32,
             segment,
             sequence,
         };
         self.runs.borrow_mut().push(Run {
-            slot: slot_of(key),
+            slot,
+            looked: self.entries.version.get(),
             tag: splitter_common::datapath::flow_table::tag_of(arrival.flow_hash),
             read: None,
         });
@@ -347,7 +359,7 @@ impl<R: Rules> World<R> {
                 format!("{seconds:9.3} {:depth$}{note}", "")
             })
             .collect();
-        for slot in 0..NS {
+        for slot in self.live_slots() {
             let word = self.words[slot].get();
             story.push(format!(
                 "slot {slot}: {:?} base {} current {} {:?}",
@@ -368,11 +380,8 @@ impl<R: Rules> World<R> {
     }
 }
 
-/// The slot lies in the low bits, so that a record tells its slot.
+/// Slot and group of clients lie in the low bits, so that a record tells both.
 pub(super) fn hash_of(key: u64) -> u64 {
-    mix(key.wrapping_add(0x1234_5678)) & !(NS as u64 - 1) | (key % NS as u64)
-}
-
-pub(super) fn slot_of(key: u64) -> usize {
-    (key % NS as u64) as usize
+    const KEPT: u64 = NS as u64 * GROUPS;
+    mix(key.wrapping_add(0x1234_5678)) & !(KEPT - 1) | (key % KEPT)
 }

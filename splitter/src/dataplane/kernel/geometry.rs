@@ -4,13 +4,13 @@ use std::mem::size_of;
 
 use aya::maps::MapData;
 use splitter_common::abi::{
-    Address, Backend, Counter, ENTRIES_PER_SET, FlowSet, Interface, Reply, ReplyKey, Service,
-    ServiceKey, Settings, SlotWord, Stamps, Traffic, Vip, maps,
+    Address, Backend, Counter, ENTRIES_PER_SET, FlowSet, Fragment, FragmentKey, Interface, Reply,
+    ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotWord, Stamps, Traffic, Vip, maps,
 };
 
 use crate::dataplane::error::DataplaneError;
 use crate::dataplane::pins::Pins;
-use crate::dataplane::{HANDSHAKE_CELLS, MAX_BACKENDS, MAX_SERVICES};
+use crate::dataplane::{FRAGMENTS, HANDSHAKE_CELLS, MAX_BACKENDS, MAX_ROUTES, MAX_SERVICES};
 
 /// Sizes that the configuration chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(super) struct Geometry {
 }
 
 /// All maps.
-pub(super) fn all(sizes: Sizes) -> [Geometry; 14] {
+pub(super) fn all(sizes: Sizes) -> Vec<Geometry> {
     const FIXED: &str = "fixed in this build of splitter";
     const INDEX: usize = size_of::<u32>();
     let map = |name, key, value, entries, setting| Geometry {
@@ -51,7 +51,7 @@ pub(super) fn all(sizes: Sizes) -> [Geometry; 14] {
     };
     let slots = "daemon.max_slots";
     let records = "daemon.flow_records";
-    [
+    vec![
         map(maps::SETTINGS, INDEX, size_of::<Settings>(), 1, FIXED),
         map(
             maps::VIPS,
@@ -97,10 +97,24 @@ pub(super) fn all(sizes: Sizes) -> [Geometry; 14] {
             records,
         ),
         map(
+            maps::ROUTES,
+            size_of::<RouteKey>(),
+            INDEX,
+            MAX_ROUTES,
+            FIXED,
+        ),
+        map(
             maps::REPLIES,
             size_of::<ReplyKey>(),
             size_of::<Reply>(),
             MAX_BACKENDS,
+            FIXED,
+        ),
+        map(
+            maps::FRAGMENTS,
+            size_of::<FragmentKey>(),
+            size_of::<Fragment>(),
+            FRAGMENTS,
             FIXED,
         ),
         map(

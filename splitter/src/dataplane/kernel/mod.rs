@@ -11,8 +11,8 @@ use std::path::Path;
 
 use aya::{Ebpf, EbpfLoader};
 use splitter_common::abi::{
-    Address, Backend, Counter, FlowSet, Interface, Reply, ReplyKey, Service, ServiceKey, Settings,
-    SlotWord, Stamp, Stamps, Traffic, Vip, maps,
+    Address, Backend, Counter, FlowSet, Interface, Reply, ReplyKey, RouteKey, Service, ServiceKey,
+    Settings, SlotWord, Stamp, Stamps, Traffic, Vip, maps,
 };
 
 use splitter_common::datapath::tables::FlowCells;
@@ -23,7 +23,7 @@ use super::pins::{Hook, Pins, ensure_bpffs};
 use super::{Dataplane, backend_words};
 use crate::model::XdpMode;
 use mapped::Mapped;
-use typed::{Dictionary, PerCpu, Table};
+use typed::{Dictionary, PerCpu, Table, Trie};
 
 pub use geometry::Sizes;
 pub use links::{Attached, Found};
@@ -36,6 +36,7 @@ pub struct Kernel {
     services: Table<Service>,
     service_keys: Dictionary<ServiceKey, u32>,
     vips: Dictionary<Address, Vip>,
+    routes: Trie,
     replies: Dictionary<ReplyKey, Reply>,
     own_addresses: Dictionary<Address, u32>,
     interfaces: Dictionary<u32, Interface>,
@@ -80,6 +81,7 @@ impl Kernel {
             services: Table::open(&pins, maps::SERVICES)?,
             service_keys: Dictionary::open(&pins, maps::SERVICE_KEYS)?,
             vips: Dictionary::open(&pins, maps::VIPS)?,
+            routes: Trie::open(&pins, maps::ROUTES)?,
             replies: Dictionary::open(&pins, maps::REPLIES)?,
             own_addresses: Dictionary::open(&pins, maps::OWN_ADDRESSES)?,
             interfaces: Dictionary::open(&pins, maps::INTERFACES)?,
@@ -177,6 +179,14 @@ impl Dataplane for Kernel {
 
     fn set_vip(&mut self, address: &Address, vip: Option<Vip>) -> Result<(), DataplaneError> {
         self.vips.set(address, vip)
+    }
+
+    fn routes(&self) -> Result<Vec<(RouteKey, u32)>, DataplaneError> {
+        self.routes.all()
+    }
+
+    fn set_route(&mut self, key: &RouteKey, row: Option<u32>) -> Result<(), DataplaneError> {
+        self.routes.set(key, row)
     }
 
     fn replies(&self) -> Result<Vec<(ReplyKey, Reply)>, DataplaneError> {

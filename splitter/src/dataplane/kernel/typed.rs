@@ -1,7 +1,9 @@
 //! Maps with the types of the ABI: aya's own need a marker trait that our plain old data cannot get from here.
 
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
+use aya::maps::lpm_trie::Key;
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use bytemuck::Pod;
+use splitter_common::abi::RouteKey;
 
 use crate::dataplane::error::DataplaneError;
 use crate::dataplane::pins::Pins;
@@ -58,6 +60,56 @@ impl<K: Pod, V: Pod> Dictionary<K, V> {
                 Ok(_) => self.map.remove(&Plain(*key)),
                 Err(MapError::KeyNotFound) => Ok(()),
                 Err(e) => Err(e),
+            },
+        };
+        done.map_err(|e| DataplaneError::map("write", self.name, &e))
+    }
+}
+
+/// The trie of routes.
+pub(super) struct Trie {
+    name: &'static str,
+    map: LpmTrie<MapData, [u8; 20], u32>,
+}
+
+impl Trie {
+    pub(super) fn open(pins: &Pins, name: &'static str) -> Result<Self, DataplaneError> {
+        Ok(Self {
+            name,
+            map: typed(pins, name)?,
+        })
+    }
+
+    pub(super) fn all(&self) -> Result<Vec<(RouteKey, u32)>, DataplaneError> {
+        self.map
+            .iter()
+            .map(|entry| {
+                entry.map(|(key, row)| {
+                    let data = key.data();
+                    let mut bytes = [0; size_of::<RouteKey>()];
+                    bytes[..4].copy_from_slice(&key.prefix_len().to_ne_bytes());
+                    bytes[4..].copy_from_slice(&data);
+                    (bytemuck::cast(bytes), row)
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map_err(|e| DataplaneError::map("read", self.name, &e))
+    }
+
+    /// Writes an entry, in place where there is one, or removes it; one that is not there is removed already.
+    pub(super) fn set(&mut self, key: &RouteKey, row: Option<u32>) -> Result<(), DataplaneError> {
+        let bytes: [u8; size_of::<RouteKey>()] = bytemuck::cast(*key);
+        let [_, _, _, _, data @ ..] = bytes;
+        let key = Key::new(key.prefix_length, data);
+        let done = match row {
+            Some(row) => self.map.insert(&key, row, 0),
+            None => match self.map.remove(&key) {
+                Err(MapError::SyscallError(e))
+                    if e.io_error.kind() == std::io::ErrorKind::NotFound =>
+                {
+                    Ok(())
+                }
+                done => done,
             },
         };
         done.map_err(|e| DataplaneError::map("write", self.name, &e))
