@@ -17,7 +17,8 @@
 //! | | source address | destination address | source port | destination port | protocol (6, 17) | `0x06` | zero |
 //!
 //! [`client_hash`] is over the same strings with a source port of zero, and `0x84` or `0x86` for `0x04` or `0x06`, so
-//! that it is never the hash of a flow.
+//! that it is never the hash of a flow. [`reverse_hash`], of a flow as its backend sees it, is over the same strings with
+//! the backend's address and port as destination, and `0x44` or `0x46`.
 //!
 //! The strings are whole 64-bit words, so the last SipHash block holds nothing but the length (16 or 40) in its top
 //! byte. The slot of a flow is named by the low bits of its hash (of the flow or of the client, as the service's
@@ -29,17 +30,51 @@ use crate::datapath::parse::Headers;
 const FAMILY_V4: u8 = 0x04;
 const FAMILY_V6: u8 = 0x06;
 const CLIENT: u8 = 0x80;
+const REVERSE: u8 = 0x40;
 
 /// Hash of the 5-tuple.
 #[inline(always)]
 pub fn flow_hash(key: &[u64; 2], headers: &Headers) -> u64 {
-    hash(key, headers, headers.source_port, 0)
+    of_headers(key, headers, headers.source_port, 0)
 }
 
 /// Hash of the client's address with the service it talks to: the source port has no part in it.
 #[inline(always)]
 pub fn client_hash(key: &[u64; 2], headers: &Headers) -> u64 {
-    hash(key, headers, 0, CLIENT)
+    of_headers(key, headers, 0, CLIENT)
+}
+
+/// Hash of a flow as its backend sees it: what tells reverse records apart.
+#[inline(always)]
+pub fn reverse_hash(key: &[u64; 2], flow: &Reverse<'_>) -> u64 {
+    let ports = u64::from(flow.client_port.to_be()) | u64::from(flow.backend_port.to_be()) << 16;
+    let (client, backend) = (flow.client, flow.backend);
+    hash(
+        key,
+        flow.ipv6 != 0,
+        client,
+        backend,
+        ports,
+        flow.protocol,
+        REVERSE,
+    )
+}
+
+/// A flow as its backend sees it.
+#[derive(Clone, Copy)]
+pub struct Reverse<'a> {
+    /// The client's address.
+    pub client: &'a Address,
+    /// The backend's address.
+    pub backend: &'a Address,
+    /// The client's port.
+    pub client_port: u16,
+    /// The backend's port.
+    pub backend_port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// 1: IPv6, 0: IPv4.
+    pub ipv6: u8,
 }
 
 /// Index in `SLOTS` of a packet's slot; `flow_hash` is its [`flow_hash`].
@@ -56,10 +91,25 @@ pub fn slot(key: &[u64; 2], service: &Service, headers: &Headers, flow_hash: u64
 }
 
 #[inline(always)]
-fn hash(key: &[u64; 2], headers: &Headers, source_port: u16, kind: u8) -> u64 {
+fn of_headers(key: &[u64; 2], headers: &Headers, source_port: u16, kind: u8) -> u64 {
+    let ports = u64::from(source_port.to_be()) | u64::from(headers.destination_port.to_be()) << 16;
     let (source, destination) = (&headers.source, &headers.destination);
+    let (ipv6, protocol) = (headers.ipv6 != 0, headers.protocol);
+    hash(key, ipv6, source, destination, ports, protocol, kind)
+}
+
+#[inline(always)]
+fn hash(
+    key: &[u64; 2],
+    ipv6: bool,
+    source: &Address,
+    destination: &Address,
+    ports: u64,
+    protocol: u8,
+    kind: u8,
+) -> u64 {
     let mut state = State::new(key);
-    let (family, length) = if headers.ipv6 == 0 {
+    let (family, length) = if !ipv6 {
         state.absorb(v4_word(source) | v4_word(destination) << 32);
         (FAMILY_V4, 16)
     } else {
@@ -69,12 +119,7 @@ fn hash(key: &[u64; 2], headers: &Headers, source_port: u16, kind: u8) -> u64 {
         state.absorb(high_word(destination));
         (FAMILY_V6, 40)
     };
-    state.absorb(
-        u64::from(source_port.to_be())
-            | u64::from(headers.destination_port.to_be()) << 16
-            | u64::from(headers.protocol) << 32
-            | u64::from(family | kind) << 40,
-    );
+    state.absorb(ports | u64::from(protocol) << 32 | u64::from(family | kind) << 40);
     state.finish(length)
 }
 

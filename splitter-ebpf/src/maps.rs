@@ -8,14 +8,15 @@ use core::ptr;
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use aya_ebpf::{
-    bindings::BPF_F_MMAPABLE,
+    bindings::{BPF_F_MMAPABLE, BPF_NOEXIST},
     btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, lpm_trie::Key},
     helpers::generated::bpf_ktime_get_coarse_ns,
     macros::btf_map,
 };
 use splitter_common::abi::{
-    Address, Backend, Counter, FlowSet, Fragment, FragmentKey, Interface, Reply, ReplyKey,
-    RouteKey, Service, ServiceKey, Settings, SlotWord, Stamp, Stamps, Traffic, Vip,
+    Address, Backend, Counter, FlowSet, Fragment, FragmentKey, Hairpin, HairpinKey, Interface,
+    Reply, ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotWord, Stamp, Stamps, Traffic,
+    Vip,
 };
 use splitter_common::datapath::tables::{FlowCells, SlotTables, StampCells, Tables};
 
@@ -41,6 +42,12 @@ static FLOWS: Array<FlowSet, 1024, MAPPED> = Array::new();
 static ROUTES: LpmTrie<[u8; 20], u32, 64> = LpmTrie::new();
 #[btf_map]
 static REPLIES: HashMap<ReplyKey, Reply, 64> = HashMap::new();
+#[btf_map]
+static REVERSE: Array<FlowSet, 1024, MAPPED> = Array::new();
+#[btf_map]
+static NAT_ADDRESSES: HashMap<Address, u32, 64> = HashMap::new();
+#[btf_map]
+static HAIRPINS: LruHashMap<HairpinKey, Hairpin, 1024> = LruHashMap::new();
 #[btf_map]
 static FRAGMENTS: LruHashMap<FragmentKey, Fragment, 1024> = LruHashMap::new();
 #[btf_map]
@@ -204,6 +211,30 @@ impl Tables for Maps {
     fn reply(&self, key: &ReplyKey) -> Option<&Reply> {
         // SAFETY: only read, and before the program ends; as for `vip`.
         unsafe { REPLIES.get(key) }
+    }
+
+    #[inline(always)]
+    fn reverse_set(&self, index: u32) -> Option<Set> {
+        REVERSE.get_ptr_mut(index).map(Set)
+    }
+
+    #[inline(always)]
+    fn is_backend(&self, address: &Address) -> bool {
+        // SAFETY: only asked whether it is there.
+        unsafe { NAT_ADDRESSES.get(address) }.is_some()
+    }
+
+    #[inline(always)]
+    fn hairpin(&self, key: &HairpinKey) -> Option<&Hairpin> {
+        // SAFETY: only read. An entry that is evicted at the same time may get another call's content: two keys and all
+        // addresses of a call are compared, and what is sent by a wrong one belongs to no connection.
+        unsafe { HAIRPINS.get(key) }
+    }
+
+    #[inline(always)]
+    fn set_hairpin(&self, key: &HairpinKey, hairpin: &Hairpin, new: bool) -> bool {
+        let flags = if new { u64::from(BPF_NOEXIST) } else { 0 };
+        HAIRPINS.insert(key, hairpin, flags).is_ok()
     }
 
     #[inline(always)]

@@ -54,6 +54,8 @@ state_dir = "/var/s"
 bpffs = "/sys/fs/bpf/s"
 max_slots = 4096
 flow_records = 0x1_0000
+reverse_records = 4096
+hairpin_source = ["2001:db8::250", "10.0.0.250"]
 seed = "0123456789abcdefFEDCBA9876543210"
 
 [[service]]
@@ -91,6 +93,13 @@ backends = []
     assert_eq!(daemon.state_dir, Path::new("/var/s"));
     assert_eq!(daemon.bpffs, Path::new("/sys/fs/bpf/s"));
     assert_eq!((daemon.max_slots, daemon.flow_records), (4096, 65_536));
+    assert_eq!(daemon.reverse_records, 4096);
+    let sources: Vec<String> = daemon
+        .hairpin_source
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(sources, ["2001:db8::250", "10.0.0.250"]);
     assert_eq!(
         daemon.seed,
         Some(Seed([0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210]))

@@ -3,9 +3,9 @@
 //! with `SPLITTER_BLESS=1`.
 
 use splitter_common::abi::{
-    ABI_VERSION, Address, Backend, Counter, FlowSet, Fragment, FragmentKey, Interface, Reply,
-    ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotState, SlotWord, Stamps, Traffic, Vip,
-    maps,
+    ABI_VERSION, Address, Backend, Counter, FlowSet, Fragment, FragmentKey, Hairpin, HairpinKey,
+    Interface, Reply, ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotState, SlotWord,
+    Stamps, Traffic, Vip, maps,
 };
 use splitter_tests::cases::kernel::Kernel;
 use std::fmt::Write;
@@ -29,7 +29,10 @@ fn layouts_are_the_blessed_ones() {
         Settings {
             hash_key,
             flow_set_mask,
-            handshake_mask
+            handshake_mask,
+            reverse_set_mask,
+            reserved,
+            hairpin_source
         }
     );
     layout!(
@@ -61,6 +64,7 @@ fn layouts_are_the_blessed_ones() {
             mode,
             affinity,
             in_use,
+            index,
             routed,
             flows,
             reserved
@@ -96,14 +100,7 @@ fn layouts_are_the_blessed_ones() {
             reserved
         }
     );
-    layout!(
-        out,
-        Reply {
-            vip,
-            port,
-            reserved
-        }
-    );
+    layout!(out, Reply { vip, port, shared });
     layout!(
         out,
         FragmentKey {
@@ -134,6 +131,31 @@ fn layouts_are_the_blessed_ones() {
         }
     );
     layout!(out, FlowSet { words });
+    layout!(
+        out,
+        HairpinKey {
+            near,
+            far,
+            near_port,
+            far_port,
+            protocol,
+            leg,
+            reserved
+        }
+    );
+    layout!(
+        out,
+        Hairpin {
+            caller,
+            vip,
+            backend,
+            caller_port,
+            vip_port,
+            backend_port,
+            port,
+            seen
+        }
+    );
     layout!(
         out,
         Stamps {
@@ -195,6 +217,13 @@ fn the_object_has_the_maps() {
         (maps::FLOWS, 4, size_of::<FlowSet>()),
         (maps::ROUTES, size_of::<RouteKey>(), 4),
         (maps::REPLIES, size_of::<ReplyKey>(), size_of::<Reply>()),
+        (maps::REVERSE, 4, size_of::<FlowSet>()),
+        (maps::NAT_ADDRESSES, size_of::<Address>(), 4),
+        (
+            maps::HAIRPINS,
+            size_of::<HairpinKey>(),
+            size_of::<Hairpin>(),
+        ),
         (
             maps::FRAGMENTS,
             size_of::<FragmentKey>(),

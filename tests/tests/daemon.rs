@@ -86,6 +86,8 @@ impl Host {
                 bpffs: self.bpffs(),
                 max_slots: 4096,
                 flow_records: 4096,
+                reverse_records: 4096,
+                hairpin_source: Vec::new(),
                 seed: None,
             },
             services: vec![Service {
@@ -318,6 +320,7 @@ fn ports_in_force(host: &Host) -> Result<Vec<u16>> {
     let sizes = Sizes {
         slots: settings.max_slots,
         flow_records: settings.flow_records,
+        reverse_records: settings.reverse_records,
     };
     let kernel = Kernel::open(&settings.bpffs, sizes, splitter::object::OBJECT)?;
     let keys = kernel.service_keys()?.into_iter();

@@ -31,6 +31,8 @@ impl Backend {
     pub const ALIVE: u32 = 1;
     /// It runs on this host: packets are delivered through the stack, replies pass TC egress (`nat` only).
     pub const LOCAL: u32 = 2;
+    /// Other services send to the same address and port: its flows have reverse records (`nat` only).
+    pub const SHARED: u32 = 4;
 
     /// Whether `flag` is set.
     #[inline(always)]
@@ -53,7 +55,7 @@ pub struct ReplyKey {
     pub reserved: u8,
 }
 
-/// What the source of a reply becomes.
+/// What the source of a reply becomes: of every one, or of those without a reverse record.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Reply {
@@ -61,8 +63,8 @@ pub struct Reply {
     pub vip: Address,
     /// The service's port, host order.
     pub port: u16,
-    /// Zero.
-    pub reserved: u16,
+    /// 1: other services send to the same backend, so a flow's reverse record is asked first.
+    pub shared: u16,
 }
 
 /// What was sent to one backend, by one CPU.

@@ -92,6 +92,12 @@ counters! {
     DropHandover = "drop_handover", Drop;
     /// Other packets of the same flow set were being worked on for too long; the sender sends it again.
     DropBusy = "drop_busy", Drop;
+    /// A client's port is in use by its flow to another service of the same backend, which could not tell them apart.
+    DropReverseConflict = "drop_reverse_conflict", Drop;
+    /// No room to remember whose flow it is at a backend of several services, and not the service that misses belong to.
+    DropReverseFull = "drop_reverse_full", Drop;
+    /// A backend's call that would be answered past this host: no `hairpin_source`, no free port of it, or no record.
+    DropHairpin = "drop_hairpin", Drop;
     /// A table entry that must exist does not, or a header could not be rewritten: a fault of splitter.
     DropInternal = "drop_internal", Drop;
 }

@@ -7,6 +7,7 @@ mod backend;
 mod counter;
 mod flow;
 mod fragment;
+mod hairpin;
 mod route;
 mod service;
 mod slot;
@@ -15,6 +16,7 @@ pub use backend::{Backend, Reply, ReplyKey, Traffic};
 pub use counter::{Counter, Verdict};
 pub use flow::{ENTRIES_PER_SET, FlowSet, WORDS_PER_SET};
 pub use fragment::{Fragment, FragmentKey};
+pub use hairpin::{Hairpin, HairpinKey, Leg};
 pub use route::RouteKey;
 pub use service::{Affinity, Flows, Interface, Mode, Service, ServiceKey, Settings, Vip};
 pub use slot::{SlotState, SlotWord, Stamp, Stamps};
@@ -44,6 +46,12 @@ pub mod maps {
     pub const ROUTES: &str = "ROUTES";
     /// [`ReplyKey`](super::ReplyKey) → [`Reply`](super::Reply).
     pub const REPLIES: &str = "REPLIES";
+    /// Memory-mapped array of [`FlowSet`](super::FlowSet): whose flow it is that a shared backend answers.
+    pub const REVERSE: &str = "REVERSE";
+    /// Addresses of `nat` backends: [`Address`](super::Address) → `u32` 1.
+    pub const NAT_ADDRESSES: &str = "NAT_ADDRESSES";
+    /// [`HairpinKey`](super::HairpinKey) → [`Hairpin`](super::Hairpin).
+    pub const HAIRPINS: &str = "HAIRPINS";
     /// Addresses that this host owns: [`Address`](super::Address) → `u32` 1.
     pub const OWN_ADDRESSES: &str = "OWN_ADDRESSES";
     /// Interface index → [`Interface`](super::Interface).

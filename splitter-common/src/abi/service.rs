@@ -14,6 +14,12 @@ pub struct Settings {
     pub flow_set_mask: u32,
     /// Number of cells in the table of sampled handshakes less one; the number is a power of two.
     pub handshake_mask: u32,
+    /// Number of sets in the table of reverse records less one; the number is a power of two.
+    pub reverse_set_mask: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Source of the calls of backends that come back to where they came from, IPv4 then IPv6; zero: none.
+    pub hairpin_source: [Address; 2],
 }
 
 /// What a packet says about which service it is for.
@@ -114,10 +120,12 @@ pub struct Service {
     pub affinity: u8,
     /// 1: the entry is in use.
     pub in_use: u8,
+    /// Its own index in `SERVICES`: what reverse records call it.
+    pub index: u16,
     /// 1: it may have routes, so clients are looked up in `ROUTES`.
     pub routed: u8,
     /// A [`Flows`]; 0 where the protocol is TCP.
     pub flows: u8,
     /// Zero.
-    pub reserved: [u8; 4],
+    pub reserved: [u8; 2],
 }

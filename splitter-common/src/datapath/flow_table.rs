@@ -42,11 +42,11 @@ const ALL_ENTRIES: u64 = (1 << ENTRIES_PER_SET) - 1;
 const LOCK_TRIES: u32 = 32;
 
 const LOCK: u64 = 1 << 63;
-const KIND_SHIFT: u32 = 61;
-const CLOSING: u64 = 1 << 60;
-const TAG_SHIFT: u32 = 16;
+pub(super) const KIND_SHIFT: u32 = 61;
+pub(super) const CLOSING: u64 = 1 << 60;
+pub(super) const TAG_SHIFT: u32 = 16;
 const TAG_BITS: u32 = 44;
-const TAG_MASK: u64 = (1 << TAG_BITS) - 1;
+pub(super) const TAG_MASK: u64 = (1 << TAG_BITS) - 1;
 const TICK_SHIFT: u32 = 24;
 /// How far in the past a deadline must be for [`sweep`]: far from both ends of the wrapping comparison.
 const SWEEP_AFTER_TICKS: u32 = 1 << 20;
@@ -133,7 +133,7 @@ pub const fn ticks_to_ns(earlier: u32, later: u32) -> u64 {
 }
 
 #[inline(always)]
-const fn passed(deadline: u32, now: u32) -> bool {
+pub(super) const fn passed(deadline: u32, now: u32) -> bool {
     deadline.wrapping_sub(now) >> 31 != 0
 }
 
@@ -206,6 +206,19 @@ pub fn sweep<S: FlowCells>(set: &S, now_ns: u64) -> usize {
         let long_past = overdue >> 31 == 0 && overdue > SWEEP_AFTER_TICKS;
         // Entry 0 of a locked set stays: its word A is the lock.
         if long_past && a & LOCK == 0 && set.compare_exchange(2 * entry, a, 0) == a {
+            freed += 1;
+        }
+    }
+    freed
+}
+
+/// Frees records of `number`, whose meaning changes, and returns how many. Takes no lock, as [`sweep`].
+pub fn forget<S: FlowCells>(set: &S, number: u16) -> usize {
+    let mut freed = 0;
+    for entry in 0..ENTRIES_PER_SET {
+        let a = set.load(2 * entry);
+        let named = Record::unpack(a, 0).is_some_and(|record| record.backend == number);
+        if named && a & LOCK == 0 && set.compare_exchange(2 * entry, a, 0) == a {
             freed += 1;
         }
     }

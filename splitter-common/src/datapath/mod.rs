@@ -5,12 +5,14 @@ pub mod extensions;
 pub mod flow_table;
 pub mod forward;
 pub mod fragment;
+pub mod hairpin;
 pub mod measure;
 pub mod neighbour;
 pub mod outcome;
 pub mod packet;
 pub mod parse;
 pub mod reply;
+pub mod reverse;
 pub mod rewrite;
 pub mod route;
 pub mod service;
@@ -31,6 +33,9 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
         Parsed::Transport if to_group(packet) => Outcome::stop(other(tables, &headers.destination)),
         Parsed::Transport => match service::find(tables, &headers) {
             Some((index, service)) => service::steer(packet, tables, index, service, &mut headers),
+            None if hairpin::is_source(tables, &headers) => {
+                hairpin::back(packet, tables, &mut headers)
+            }
             None => match reply::source_of(tables, &headers) {
                 Some(reply) => reply::restore(packet, tables, &mut headers, reply),
                 None => unclaimed(tables, &headers),
@@ -38,10 +43,16 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
         },
         Parsed::Fragment if to_group(packet) => Outcome::stop(other(tables, &headers.destination)),
         Parsed::Fragment => fragment::follow(packet, tables, &headers),
-        Parsed::Arp => neighbour::answer_arp(packet, tables, headers.l3)
-            .unwrap_or(Outcome::stop(Counter::PassNotIp)),
-        Parsed::Icmpv6 => neighbour::answer_solicitation(packet, tables, headers.l3, headers.l4)
-            .unwrap_or(Outcome::stop(other(tables, &headers.destination))),
+        Parsed::Arp if neighbour::answer_arp(packet, tables, headers.l3) => {
+            neighbour::answered(packet)
+        }
+        Parsed::Arp => Outcome::stop(Counter::PassNotIp),
+        Parsed::Icmpv6
+            if neighbour::answer_solicitation(packet, tables, headers.l3, headers.l4) =>
+        {
+            neighbour::answered(packet)
+        }
+        Parsed::Icmpv6 => Outcome::stop(other(tables, &headers.destination)),
         Parsed::Other => Outcome::stop(other(tables, &headers.destination)),
         Parsed::NotIp => Outcome::stop(Counter::PassNotIp),
         Parsed::Malformed => Outcome::stop(Counter::PassMalformed),

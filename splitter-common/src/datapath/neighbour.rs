@@ -21,12 +21,20 @@ const MESSAGE: usize = 32;
 /// Router no, solicited yes, override yes (RFC 4861 §4.4).
 const SOLICITED_OVERRIDE: u8 = 0x60;
 
-/// Turns an ARP request for an announced VIP into its answer; `l3` is the offset of the ARP header. None: not ours.
+/// Turns an ARP request for an announced VIP into its answer; `l3` is the offset of the ARP header. False: not ours.
 ///
 /// An announcement (sender and target are the same, RFC 5227 §3) asks nothing, so it is left alone: another edge host
 /// that takes the VIP over says so in this way.
+///
+/// A number is returned, not an outcome: of a function that answers through memory the verifier sees what is left in
+/// its return register, and refuses a pointer there.
 #[inline(never)]
-pub fn answer_arp<P: Packet, T: Tables>(packet: &mut P, tables: &T, l3: usize) -> Option<Outcome> {
+pub fn answer_arp<P: Packet, T: Tables>(packet: &mut P, tables: &T, l3: usize) -> bool {
+    arp(packet, tables, l3).is_some()
+}
+
+#[inline(always)]
+fn arp<P: Packet, T: Tables>(packet: &mut P, tables: &T, l3: usize) -> Option<()> {
     if packet.read::<8>(l3)? != ARP_REQUEST {
         return None;
     }
@@ -43,12 +51,11 @@ pub fn answer_arp<P: Packet, T: Tables>(packet: &mut P, tables: &T, l3: usize) -
     packet.write(l3 + 8, own)?;
     packet.write(l3 + 14, vip)?;
     packet.write(l3 + 18, asker_mac)?;
-    packet.write(l3 + 24, asker)?;
-    Some(answered(packet))
+    packet.write(l3 + 24, asker)
 }
 
 /// Turns a neighbour solicitation for an announced VIP into its advertisement; `l3` is the offset of the IPv6
-/// header and `l4` that of the ICMPv6 header. None: not ours.
+/// header and `l4` that of the ICMPv6 header. False: not ours.
 ///
 /// The solicitation is validated as RFC 4861 §7.1.1 asks (hop limit, code, lengths, checksum). One from the unspecified
 /// address is duplicate address detection, whose answer goes to all nodes: left to the stack.
@@ -58,7 +65,17 @@ pub fn answer_solicitation<P: Packet, T: Tables>(
     tables: &T,
     l3: usize,
     l4: usize,
-) -> Option<Outcome> {
+) -> bool {
+    solicitation(packet, tables, l3, l4).is_some()
+}
+
+#[inline(always)]
+fn solicitation<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    l3: usize,
+    l4: usize,
+) -> Option<()> {
     if l4 != l3 + 40 {
         return None;
     }
@@ -106,13 +123,12 @@ pub fn answer_solicitation<P: Packet, T: Tables>(
     packet.write(l3 + 24, asker[0])?;
     packet.write(l3 + 32, asker[1])?;
     packet.write(l4, [136, 0, high, low, SOLICITED_OVERRIDE, 0, 0, 0])?;
-    packet.write(l4 + 24, option)?;
-    Some(answered(packet))
+    packet.write(l4 + 24, option)
 }
 
 /// Back to where the question came from.
 #[inline(always)]
-fn answered<P: Packet>(packet: &P) -> Outcome {
+pub fn answered<P: Packet>(packet: &P) -> Outcome {
     Outcome::forward(Counter::AnswerNeighbour, packet.interface())
 }
 

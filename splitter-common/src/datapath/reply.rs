@@ -9,8 +9,8 @@ use super::fragment;
 use super::outcome::Outcome;
 use super::packet::Packet;
 use super::parse::{self, Headers, Parsed};
-use super::rewrite;
 use super::tables::{NextHop, Tables};
+use super::{reverse, rewrite};
 use crate::abi::{Address, Counter, Fragment, Reply, ReplyKey, Verdict};
 use crate::wire::header::{
     ETH_SOURCE, IPV4_CHECKSUM, IPV4_SOURCE, IPV6_SOURCE, SOURCE_PORT, TCP, TCP_CHECKSUM,
@@ -32,11 +32,13 @@ pub fn restore<P: Packet, T: Tables>(
     if parse::transport(packet, headers).is_none() {
         return Outcome::stop(Counter::DropMalformed);
     }
-    let outcome = forward(packet, headers, &reply.vip, reply.port);
+    let mut from = *reply;
+    settle(tables, headers, &mut from);
+    let outcome = forward(packet, headers, &from.vip, from.port);
     if headers.fragment == Headers::FIRST
         && outcome.counter.verdict() as u32 != Verdict::Drop as u32
     {
-        fragment::was_reply(tables, headers, &reply.vip);
+        fragment::was_reply(tables, headers, &from.vip);
     }
     outcome
 }
@@ -102,6 +104,7 @@ pub fn leave<E: Egress, T: Tables>(packet: &mut E, tables: &T) -> Option<Outcome
     match parse::parse(packet, &mut headers) {
         Parsed::Transport => {
             from = *source_of(tables, &headers)?;
+            settle(tables, &headers, &mut from);
             parse::transport(packet, &mut headers)?;
         }
         Parsed::Fragment => {
@@ -168,9 +171,17 @@ pub fn source_of<'a, T: Tables>(tables: &'a T, headers: &Headers) -> Option<&'a 
     (!tables.owns(&headers.destination)).then_some(reply)
 }
 
+/// Makes of the row of a reply what its own source becomes: a backend of several services has a record of its flow.
+#[inline(always)]
+pub fn settle<T: Tables>(tables: &T, headers: &Headers, reply: &mut Reply) {
+    if reply.shared != 0 {
+        reverse::resolve(tables, headers, reply);
+    }
+}
+
 /// Addresses the frame to the next hop.
 #[inline(always)]
-fn send<P: Packet>(packet: &mut P, headers: &Headers, hop: &NextHop) -> Option<()> {
+pub(super) fn send<P: Packet>(packet: &mut P, headers: &Headers, hop: &NextHop) -> Option<()> {
     packet.write(0, hop.destination_mac)?;
     packet.write(ETH_SOURCE, hop.source_mac)?;
     untag(packet, headers, hop.interface)

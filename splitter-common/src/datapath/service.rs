@@ -1,11 +1,12 @@
 //! A packet of a service: its slot, its backend, its way.
 
+use super::hairpin::{self, Turn};
 use super::outcome::Outcome;
 use super::packet::Packet;
 use super::parse::{self, Headers};
 use super::tables::Tables;
 use super::transition::{self, Arrival, Segment};
-use super::{forward, fragment, measure, route};
+use super::{forward, fragment, measure, reverse, route};
 use crate::abi::{Backend, Counter, Flows, Service, ServiceKey, Verdict};
 use crate::hash;
 use crate::wire::header::{ACK, FIN, RST, SYN, TCP};
@@ -50,6 +51,7 @@ pub fn steer<P: Packet, T: Tables>(
             sequence: headers.sequence,
         },
         local: 0,
+        turn: Turn::NONE,
     };
     if place(tables, service, headers, &mut flow.arrival).is_none() {
         return Outcome::stop(Counter::DropInternal);
@@ -57,6 +59,10 @@ pub fn steer<P: Packet, T: Tables>(
     match choose(tables, service, headers, &flow.arrival) {
         Ok(local) => {
             flow.local = local;
+            if let Some(counter) = remember(tables, service, headers, packet.interface(), &mut flow)
+            {
+                return Outcome::stop(counter);
+            }
             let outcome = send(packet, tables, service, headers, &flow);
             if headers.fragment == Headers::FIRST
                 && outcome.counter.verdict() as u32 != Verdict::Drop as u32
@@ -75,6 +81,8 @@ struct Flow {
     arrival: Arrival,
     /// Its backend's number local to the service.
     local: u16,
+    /// What its source becomes.
+    turn: Turn,
 }
 
 /// Finds the flow's slot in the row that governs its client. This and [`send`] are functions of their own in the kernel too, called one after the other:
@@ -113,6 +121,52 @@ fn choose<T: Tables>(
     }
 }
 
+/// Where the way back asks for it, remembers whose flow it is; a counter: it may not go on.
+#[inline(always)]
+fn remember<T: Tables>(
+    tables: &T,
+    service: &Service,
+    headers: &Headers,
+    came_in: u32,
+    flow: &mut Flow,
+) -> Option<Counter> {
+    match memory(tables, service, headers, came_in, flow.local) {
+        Memory::HAIRPIN => {
+            flow.turn = hairpin::call(tables, service, headers, flow.local);
+            flow.turn.is_refused().then_some(Counter::DropHairpin)
+        }
+        Memory::REVERSE => reverse::admit(tables, service, headers, flow.local).refused(),
+        _ => None,
+    }
+}
+
+/// What the way back of a flow needs; a number, as in [`choice`](super::choice).
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Memory(u32);
+
+impl Memory {
+    const NONE: Self = Self(0);
+    const HAIRPIN: Self = Self(1);
+    const REVERSE: Self = Self(2);
+}
+
+#[inline(never)]
+fn memory<T: Tables>(
+    tables: &T,
+    service: &Service,
+    headers: &Headers,
+    came_in: u32,
+    local: u16,
+) -> Memory {
+    match backend(tables, service, local) {
+        Some((_, backend)) if hairpin::is_needed(tables, service, headers, backend, came_in) => {
+            Memory::HAIRPIN
+        }
+        Some((_, backend)) if backend.is(Backend::SHARED) => Memory::REVERSE,
+        _ => Memory::NONE,
+    }
+}
+
 /// Rewrites the packet for its backend and counts it there.
 #[inline(never)]
 fn send<P: Packet, T: Tables>(
@@ -129,6 +183,10 @@ fn send<P: Packet, T: Tables>(
         Ok(outcome) => outcome,
         Err(counter) => return Outcome::stop(counter),
     };
+    if flow.turn != Turn::NONE && hairpin::turn(packet, tables, headers, flow.turn.port()).is_none()
+    {
+        return Outcome::stop(Counter::DropInternal);
+    }
     let handshake = headers.protocol == TCP
         && measure::handshake(tables, flow.arrival.flow_hash, headers, flow.local);
     tables.count_traffic(index, packet.len() as u64, is_syn(headers), handshake);
@@ -169,7 +227,7 @@ pub fn is_syn(headers: &Headers) -> bool {
 
 /// A backend of the service that can take packets, with its index in `BACKENDS`.
 #[inline(always)]
-fn backend<'a, T: Tables>(
+pub fn backend<'a, T: Tables>(
     tables: &'a T,
     service: &Service,
     local: u16,

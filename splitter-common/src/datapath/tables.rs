@@ -4,8 +4,8 @@
 use core::ops::Deref;
 
 use crate::abi::{
-    Address, Backend, Counter, Fragment, FragmentKey, Interface, Reply, ReplyKey, RouteKey,
-    Service, ServiceKey, Settings, SlotWord, Stamp, Vip,
+    Address, Backend, Counter, Fragment, FragmentKey, Hairpin, HairpinKey, Interface, Reply,
+    ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotWord, Stamp, Vip,
 };
 
 /// The stamps of one slot. Each call is one access to memory.
@@ -73,6 +73,14 @@ pub trait Tables: SlotTables {
     fn row(&self, key: &RouteKey) -> Option<u32>;
     /// What the source of a reply becomes.
     fn reply(&self, key: &ReplyKey) -> Option<&Reply>;
+    /// A set of the table of reverse records.
+    fn reverse_set(&self, index: u32) -> Option<Self::FlowSet>;
+    /// Whether an address is that of a `nat` backend.
+    fn is_backend(&self, address: &Address) -> bool;
+    /// A call of a backend that comes back to where it came from.
+    fn hairpin(&self, key: &HairpinKey) -> Option<&Hairpin>;
+    /// Remembers one; false where that failed. One that is `new` fails where the key is taken.
+    fn set_hairpin(&self, key: &HairpinKey, hairpin: &Hairpin, new: bool) -> bool;
     /// Whether this host owns an address itself.
     fn owns(&self, address: &Address) -> bool;
     /// An interface that carries the program.

@@ -222,6 +222,10 @@ pub struct StatsView {
     pub flow_record_room: u64,
     /// Live flow records.
     pub flow_records: u64,
+    /// Reverse records that their table has room for.
+    pub reverse_record_room: u64,
+    /// Live reverse records: of flows to backends that several services share.
+    pub reverse_records: u64,
     /// Slots not at rest, all services.
     pub slots_in_transition: u32,
     /// Daemon's process id, version and start.

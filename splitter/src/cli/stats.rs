@@ -45,6 +45,14 @@ fn table(stats: &StatsView, paint: Paint) -> String {
             ),
         ),
         (
+            "reverse records",
+            format!(
+                "{}, room for {}",
+                count(stats.reverse_records),
+                count(stats.reverse_record_room)
+            ),
+        ),
+        (
             "in transition",
             plural(stats.slots_in_transition.into(), "slot"),
         ),

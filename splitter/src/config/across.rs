@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::ConfigError;
 use super::node::Node;
 use super::service::Seen;
-use crate::model::{Announce, Protocol};
+use crate::model::{Announce, DaemonSettings, Protocol};
 
 /// A place that errors about a later one refer to.
 struct Place {
@@ -36,14 +36,16 @@ pub(super) struct Across {
     slots: u32,
     names: HashMap<String, Place>,
     fronts: HashMap<(IpAddr, u16, Protocol), Place>,
+    hairpin_sources: Vec<IpAddr>,
     announces: HashMap<IpAddr, (Announce, Place)>,
     nat_backends: HashMap<(IpAddr, u16, Protocol), Place>,
 }
 
 impl Across {
-    pub(super) fn new(max_slots: u32) -> Self {
+    pub(super) fn new(daemon: &DaemonSettings) -> Self {
         Self {
-            max_slots,
+            max_slots: daemon.max_slots,
+            hairpin_sources: daemon.hairpin_source.clone(),
             ..Self::default()
         }
     }
@@ -65,6 +67,7 @@ impl Across {
     ) -> Result<(), ConfigError> {
         let (vip, port, protocol) = front;
         let what = format!("{vip} port {port} {}", protocol_name(protocol));
+        self.admit_address(vip, "a VIP", node)?;
         if let Some(first) = self.fronts.get(&front) {
             let found = format!("{what}, also that of {first}");
             return Err(node.refuse(found, "a VIP, port and protocol that no other service has"));
@@ -119,7 +122,21 @@ impl Across {
         Ok(())
     }
 
-    /// No reply that could be of two services, and no packet that comes back to a VIP.
+    /// What is sent to a hairpin source is never for anybody else.
+    fn admit_address(
+        &self,
+        address: IpAddr,
+        role: &str,
+        node: &Node<'_>,
+    ) -> Result<(), ConfigError> {
+        if !self.hairpin_sources.contains(&address) {
+            return Ok(());
+        }
+        let found = format!("{address}, also in daemon.hairpin_source");
+        Err(node.refuse(found, format!("{role} of its own")))
+    }
+
+    /// No packet that comes back to a VIP.
     pub(super) fn admit_nat_backends(
         &mut self,
         protocol: Protocol,
@@ -130,16 +147,13 @@ impl Across {
         for ((address, port), node) in backends {
             let key = (address, port, protocol);
             let what = format!("{address} port {port} {}", protocol_name(protocol));
-            if let Some(first) = self.nat_backends.get(&key) {
-                let found = format!("{what}, also {first} of another service");
-                let expected = "a backend of its own: whose replies these are could not be told";
-                return Err(node.refuse(found, expected));
-            }
+            self.admit_address(address, "a backend's address", &node)?;
             if let Some(vip) = self.fronts.get(&key) {
                 let found = format!("{what}, the VIP of {vip}");
                 return Err(node.refuse(found, "a backend that is not a service's VIP"));
             }
-            self.nat_backends.insert(key, Place::of(&node));
+            let place = || Place::of(&node);
+            self.nat_backends.entry(key).or_insert_with(place);
         }
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! `[daemon]`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::ConfigError;
 use super::keys::Section;
-use super::node::Table;
-use super::{ConfigError, values};
+use super::node::{Node, Table};
+use super::values::{self, Role};
 use crate::model::{DaemonSettings, XdpMode};
 
 /// Bytes of a path that a Unix socket's address has room for.
@@ -71,7 +73,32 @@ pub(super) fn read(root: &Table<'_>) -> Result<(DaemonSettings, Vec<(usize, usiz
             let expected = "a power of two from 1,024 to 4,194,304";
             values::power_of_two(node, 1 << 10..=1 << 22, expected)
         })?,
+        reverse_records: values::or(&table, "reverse_records", 1 << 20, |node| {
+            let expected = "a power of two from 1,024 to 4,194,304";
+            values::power_of_two(node, 1 << 10..=1 << 22, expected)
+        })?,
+        hairpin_source: values::or(&table, "hairpin_source", Vec::new(), hairpin_source)?,
         seed: values::or(&table, "seed", None, |node| values::seed(node).map(Some))?,
     };
     Ok((settings, positions))
+}
+
+/// Addresses, one of each family at most.
+fn hairpin_source(list: &Node<'_>) -> Result<Vec<IpAddr>, ConfigError> {
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for node in list.array("an array of at most one IPv4 and one IPv6 address")? {
+        let address = values::address(&node, Role::Vip)?;
+        if let Some(first) = addresses
+            .iter()
+            .position(|other| other.is_ipv4() == address.is_ipv4())
+        {
+            let found = format!(
+                "{}, of the family of daemon.hairpin_source[{first}]",
+                node.shown()
+            );
+            return Err(node.refuse(found, "one address of each family at most"));
+        }
+        addresses.push(address);
+    }
+    Ok(addresses)
 }

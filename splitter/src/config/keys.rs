@@ -77,13 +77,7 @@ pub enum Unset {
 const LATER: &[(Section, &[&str])] = &[
     (
         Section::Daemon,
-        &[
-            "metrics",
-            "icmp_source",
-            "hairpin_source",
-            "etcd",
-            "dashboard",
-        ],
+        &["metrics", "icmp_source", "etcd", "dashboard"],
     ),
     (
         Section::Service,

@@ -79,7 +79,7 @@ pub fn parse(file_name: &str, text: &str) -> Result<Configuration, ConfigError> 
     })?;
     let root = Table::root(&source, document.get_ref())?;
     let (daemon, interfaces) = daemon::read(&root)?;
-    let mut across = Across::new(daemon.max_slots);
+    let mut across = Across::new(&daemon);
     let mut services = Vec::new();
     if let Some(list) = root.get("service") {
         for node in list.array("an array of tables [[service]]")? {

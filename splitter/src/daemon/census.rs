@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
-use splitter_common::abi::Backend;
+use splitter_common::abi::{Backend, WORDS_PER_SET};
 use splitter_common::datapath::flow_table::{Kind, Record, records};
+use splitter_common::datapath::tables::FlowCells as _;
 
+use super::core::Core;
 use crate::dataplane::{Dataplane, DataplaneError};
 
 /// Live records of one backend.
@@ -66,6 +68,23 @@ impl Census {
     /// All of them.
     pub(super) fn total(&self) -> u64 {
         self.by_backend.values().map(Tally::total).sum()
+    }
+}
+
+impl<D: Dataplane> Core<D> {
+    /// Live reverse records.
+    pub(super) fn reverse_records(&self, now_ns: u64) -> Result<u64, DataplaneError> {
+        let mut live = 0;
+        for index in 0..self.dataplane.reverse_sets() {
+            let set = self.dataplane.reverse_cells(index)?;
+            let words: [u64; WORDS_PER_SET] = std::array::from_fn(|word| set.load(word));
+            if words != [0; WORDS_PER_SET] {
+                live += records(&words)
+                    .filter(|record| record.is_live(now_ns))
+                    .count() as u64;
+            }
+        }
+        Ok(live)
     }
 }
 

@@ -2,6 +2,7 @@
 //! the maps and the state file; the time comes from a clock that is handed in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use splitter_common::datapath::flow_table;
 
@@ -11,6 +12,7 @@ use super::error::StartError;
 use super::identity::{key_name, key_of_row};
 use super::install::forget_cleared;
 use super::live::Live;
+use super::replies;
 use super::start::{self, Judged, Removed};
 use super::store::{Loaded, ServiceState, State, Store};
 use crate::dataplane::{Attached, Dataplane, DataplaneError};
@@ -30,6 +32,8 @@ pub(super) struct Core<D> {
     pub(super) seed: Seed,
     pub(super) services: Vec<Live>,
     pub(super) removed: Vec<Removed>,
+    /// See the configuration's `daemon.hairpin_source`.
+    pub(super) hairpin_sources: Vec<IpAddr>,
     /// Indices of the interfaces that carry the program, or are going to.
     pub(super) carriers: BTreeSet<u32>,
     pub(super) attached: Vec<Attached>,
@@ -83,7 +87,7 @@ impl<D: Dataplane> Core<D> {
         let known: BTreeSet<String> = known.chain(gone).collect();
         state.services.retain(|key, _| known.contains(key));
         store.save(&state)?;
-        let wanted = start::settings(seed, dataplane.flow_sets());
+        let wanted = start::settings(seed, &dataplane, &configuration.daemon);
         if settings != wanted {
             dataplane.set_settings(&wanted)?;
         }
@@ -94,6 +98,7 @@ impl<D: Dataplane> Core<D> {
             state,
             seed,
             services: Vec::new(),
+            hairpin_sources: configuration.daemon.hairpin_source.clone(),
             removed,
             carriers: BTreeSet::new(),
             attached: Vec::new(),
@@ -102,11 +107,14 @@ impl<D: Dataplane> Core<D> {
             started: now,
             census: None,
         };
+        let lives = services.iter().map(|(live, _)| live);
+        let replies = replies::write(&mut core.dataplane, lives)?;
         for (live, adopted) in services {
-            core.install(&live, adopted)?;
+            core.install(&live, adopted, &replies)?;
             core.services.push(live);
         }
-        core.remove_leftovers()?;
+        core.write_hairpin_sources()?;
+        core.remove_leftovers(&replies)?;
         core.note_transitions(now)?;
         for live in &mut core.services {
             let kept = core.state.services.get(&live.state_key());
@@ -250,7 +258,10 @@ impl<D: Dataplane> Core<D> {
         for set in 0..self.dataplane.flow_sets() {
             freed += flow_table::sweep(&self.dataplane.flow_cells(set)?, now_ns);
         }
-        tracing::debug!(freed, "swept the flow table");
+        for set in 0..self.dataplane.reverse_sets() {
+            freed += flow_table::sweep(&self.dataplane.reverse_cells(set)?, now_ns);
+        }
+        tracing::debug!(freed, "swept the flow table and the reverse records");
         Ok(())
     }
 }

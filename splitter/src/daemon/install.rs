@@ -2,25 +2,31 @@
 
 use std::collections::BTreeSet;
 
-use splitter_common::abi::{Backend, ReplyKey, SlotWord, Stamp, Vip};
+use splitter_common::abi::{Backend, SlotWord, Stamp, Vip};
 
 use super::core::Core;
 use super::identity::{BackendId, key_of};
 use super::live::Live;
 use super::numbers::Number;
-use super::replies::replies_of;
+use super::replies::{self, Replies, reply_key};
 use super::start;
 use super::store::ServiceState;
 use crate::dataplane::{Dataplane, DataplaneError};
 use crate::model::Announce;
+use crate::net::to_abi;
 
 impl<D: Dataplane> Core<D> {
     /// Writes a service in the order in which a packet, or a later start, may find it half done: what it refers to
     /// first, its key last.
-    pub(super) fn install(&mut self, live: &Live, adopted: bool) -> Result<(), DataplaneError> {
+    pub(super) fn install(
+        &mut self,
+        live: &Live,
+        adopted: bool,
+        replies: &Replies,
+    ) -> Result<(), DataplaneError> {
         for (number, meaning) in live.numbers.iter() {
             if let Number::Configured(id) = meaning {
-                self.enliven(live, number, id, adopted)?;
+                self.enliven(live, number, id, adopted, replies)?;
             }
         }
         if !adopted {
@@ -33,9 +39,6 @@ impl<D: Dataplane> Core<D> {
                     .set_slot(slot, SlotWord::steady(wish.owner))?;
             }
             self.dataplane.grace()?;
-        }
-        for (key, reply) in replies_of(live) {
-            self.dataplane.set_reply(&key, Some(reply))?;
         }
         self.dataplane.set_service(live.index, &live.row)?;
         let announce = u32::from(live.service.announce == Announce::Arp);
@@ -52,6 +55,7 @@ impl<D: Dataplane> Core<D> {
         number: u16,
         id: BackendId,
         adopted: bool,
+        replies: &Replies,
     ) -> Result<(), DataplaneError> {
         let index = live.row.first_backend + u32::from(number);
         let old = self.dataplane.backend(index)?;
@@ -64,7 +68,7 @@ impl<D: Dataplane> Core<D> {
             };
             self.dataplane.clear_traffic(index)?;
         }
-        row.flags |= Backend::ALIVE;
+        row.flags = replies.flags(&reply_key(live, id), row.flags) | Backend::ALIVE;
         if row != old {
             self.dataplane.set_backend(index, &row)?;
         }
@@ -84,8 +88,17 @@ impl<D: Dataplane> Core<D> {
         Ok(())
     }
 
+    /// The packet path answers for them on the link, as for a VIP.
+    pub(super) fn write_hairpin_sources(&mut self) -> Result<(), DataplaneError> {
+        for source in &self.hairpin_sources {
+            let vip = Vip { announce: 1 };
+            self.dataplane.set_vip(&to_abi(*source), Some(vip))?;
+        }
+        Ok(())
+    }
+
     /// Takes keys, VIPs and replies out of force that no service of the configuration has.
-    pub(super) fn remove_leftovers(&mut self) -> Result<(), DataplaneError> {
+    pub(super) fn remove_leftovers(&mut self, replies: &Replies) -> Result<(), DataplaneError> {
         for removed in &self.removed {
             start::tell_removed(removed);
         }
@@ -96,22 +109,12 @@ impl<D: Dataplane> Core<D> {
             }
         }
         for (address, _) in self.dataplane.vips()? {
-            if !keys.iter().any(|key| key.vip == address) {
+            let hairpin = self.hairpin_sources.iter().any(|it| to_abi(*it) == address);
+            if !hairpin && !keys.iter().any(|key| key.vip == address) {
                 self.dataplane.set_vip(&address, None)?;
             }
         }
-        let replies: Vec<ReplyKey> = self
-            .services
-            .iter()
-            .flat_map(replies_of)
-            .map(|(key, _)| key)
-            .collect();
-        for (key, _) in self.dataplane.replies()? {
-            if !replies.contains(&key) {
-                self.dataplane.set_reply(&key, None)?;
-            }
-        }
-        Ok(())
+        replies::remove_others(&mut self.dataplane, replies)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Leaving: backends and services that the configuration no longer has, until their flows are over.
 
 use splitter_common::abi::{Backend, Service as Row};
+use splitter_common::datapath::flow_table;
 
 use super::census::Census;
 use super::core::Core;
@@ -8,7 +9,7 @@ use super::error::StartError;
 use super::identity::{BackendId, key_name, key_of_row};
 use super::live::Live;
 use super::numbers::Number;
-use super::replies::{replies_of, reply_key};
+use super::replies;
 use super::start::Removed;
 use crate::dataplane::{Dataplane, DataplaneError};
 use crate::transition::{DrainStage, Timers};
@@ -26,6 +27,7 @@ impl<D: Dataplane> Core<D> {
         // A grace period before words and records are read: see `DrainStage::advance`.
         self.dataplane.grace()?;
         let mut census: Option<Census> = None;
+        let mut retired = false;
         for at in 0..self.services.len() {
             let live = &self.services[at];
             if !leaves(live) {
@@ -62,12 +64,18 @@ impl<D: Dataplane> Core<D> {
                     other => other,
                 };
             }
+            retired |= self.services[at].numbers != next;
             self.services[at].numbers = next;
+        }
+        if retired {
+            // Its replies are nobody's, or those of the other services that it has.
+            let replies = replies::write(&mut self.dataplane, self.services.iter())?;
+            replies::remove_others(&mut self.dataplane, &replies)?;
         }
         Ok(())
     }
 
-    /// Nothing names the backend any more: it does not count, its replies are nobody's, its number rests.
+    /// Nothing names the backend any more: it does not count, and its number rests.
     fn retire(&mut self, at: usize, number: u16, id: BackendId) -> Result<(), DataplaneError> {
         let live = &self.services[at];
         let index = live.row.first_backend + u32::from(number);
@@ -76,15 +84,7 @@ impl<D: Dataplane> Core<D> {
             port: id.port,
             ..Backend::default()
         };
-        let key = reply_key(live, id);
         self.dataplane.set_backend(index, &row)?;
-        let others = self.services.iter().enumerate().filter(|(i, _)| *i != at);
-        let in_use = others
-            .flat_map(|(_, live)| replies_of(live))
-            .any(|(other, _)| other == key);
-        if !in_use {
-            self.dataplane.set_reply(&key, None)?;
-        }
         tracing::info!(
             service = self.services[at].service.name,
             backend = id.name(),
@@ -105,6 +105,10 @@ impl<D: Dataplane> Core<D> {
             let Removed { index, row, .. } = self.removed[at];
             let key = key_of_row(&row);
             self.dataplane.set_service(index, &Row::default())?;
+            // Another service may get the index, and a reverse record says no more than that.
+            for set in 0..self.dataplane.reverse_sets() {
+                flow_table::forget(&self.dataplane.reverse_cells(set)?, index as u16);
+            }
             for number in 0..row.backend_count {
                 let backend = row.first_backend + number;
                 if self.dataplane.backend(backend)? != Backend::default() {

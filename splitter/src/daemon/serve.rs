@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 
 use super::core::{Core, ROUND_NS};
+use super::error::StartError;
 use super::store::Store;
 use super::{DaemonError, Options, clock};
 use crate::api::Request;
@@ -48,6 +49,7 @@ pub(super) async fn run(
     let sizes = Sizes {
         slots: settings.max_slots,
         flow_records: settings.flow_records,
+        reverse_records: settings.reverse_records,
     };
     let kernel = Kernel::open(&settings.bpffs, sizes, OBJECT)?;
     // Once more, now that no other daemon can change the programs on them.
@@ -58,7 +60,7 @@ pub(super) async fn run(
     }
     let store = Store::open(&settings.state_dir)?;
     let mut core = Core::start(kernel, store, &configuration, Box::new(clock::now))
-        .map_err(|e| e.in_file(config_path))?;
+        .map_err(|e| e.in_file(config_path.clone()))?;
 
     core.carriers = carriers.iter().map(|link| link.index).collect();
 
@@ -72,6 +74,7 @@ pub(super) async fn run(
     ));
     wait_for_hops(&mut seen, &core.wanted_hops()).await;
     let first = seen.borrow_and_update().clone();
+    refuse_own(settings, &first).map_err(|e| e.in_file(config_path))?;
     core.see(first)?;
     core.attached = attach(&mut core.dataplane, &carriers, settings)?;
     // Once more: entries of interfaces that do not carry the new program are taken away only now.
@@ -193,6 +196,18 @@ async fn wait_for_hops(seen: &mut watch::Receiver<View>, wanted: &BTreeSet<IpAdd
     }
 }
 
+/// What is sent to a hairpin source never reaches the stack of this host.
+fn refuse_own(settings: &DaemonSettings, view: &View) -> Result<(), StartError> {
+    let own = |source: &&IpAddr| view.own.iter().any(|own| own.address == **source);
+    match settings.hairpin_source.iter().find(own) {
+        None => Ok(()),
+        Some(source) => Err(StartError::Refused(format!(
+            "daemon.hairpin_source: {source} is an address of this host, whose own connections would be lost; take one \
+             that nobody has and that leads to this host"
+        ))),
+    }
+}
+
 fn found(link: &Link) -> Found {
     Found {
         name: link.name.clone(),
@@ -238,14 +253,14 @@ async fn announce(
     netlink: &Netlink,
 ) {
     let mut announcements = Vec::new();
-    for service in &configuration.services {
-        if service.announce != Announce::Arp {
-            continue;
-        }
-        for link in net::interfaces_for(service.vip, carriers, &view.own) {
+    let announced = configuration.services.iter();
+    let announced = announced.filter(|service| service.announce == Announce::Arp);
+    let hairpins = configuration.daemon.hairpin_source.iter().copied();
+    for vip in announced.map(|service| service.vip).chain(hairpins) {
+        for link in net::interfaces_for(vip, carriers, &view.own) {
             let Some(mac) = link.mac else { continue };
             let announcement = Announcement {
-                vip: service.vip,
+                vip,
                 interface: link.name.clone(),
                 mac,
             };
@@ -253,10 +268,10 @@ async fn announce(
                 continue;
             }
             // Neighbour solicitations go to a multicast group of the VIP, which nobody on this host has joined.
-            if service.vip.is_ipv6()
+            if vip.is_ipv6()
                 && let Err(error) = netlink.receive_all_multicast(link.index).await
             {
-                tracing::warn!(interface = link.name, %error, "solicitations for {} may not arrive", service.vip);
+                tracing::warn!(interface = link.name, %error, "solicitations for {vip} may not arrive");
             }
             announcements.push(announcement);
         }

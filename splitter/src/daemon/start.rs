@@ -12,10 +12,10 @@ use super::identity::{key_name, key_of, key_of_row};
 use super::live::{Live, write_times};
 use super::numbers::{Number, Numbers, backends_of};
 use super::ranges::{first_free, spare};
-use super::replies;
 use super::store::State;
 use crate::dataplane::{Dataplane, HANDSHAKE_CELLS, MAX_BACKENDS, MAX_SERVICES};
-use crate::model::{BasisPoints, Configuration, Seed, Service, Weights};
+use crate::model::{BasisPoints, Configuration, DaemonSettings, Seed, Service, Weights};
+use crate::net::to_abi;
 use crate::transition::Wish;
 
 /// A service that left the configuration: its numbers and slots stay taken until its records are over, so that it
@@ -71,11 +71,23 @@ fn random() -> Result<Seed, StartError> {
 }
 
 /// The host-wide values.
-pub(super) fn settings(seed: Seed, flow_sets: u32) -> Settings {
+pub(super) fn settings<D: Dataplane>(
+    seed: Seed,
+    dataplane: &D,
+    daemon: &DaemonSettings,
+) -> Settings {
+    let hairpin = |v4: bool| {
+        let mut sources = daemon.hairpin_source.iter();
+        let found = sources.find(|source| source.is_ipv4() == v4);
+        found.map_or([0; 16], |source| to_abi(*source))
+    };
     Settings {
         hash_key: seed.0,
-        flow_set_mask: flow_sets - 1,
+        flow_set_mask: dataplane.flow_sets() - 1,
         handshake_mask: HANDSHAKE_CELLS - 1,
+        reverse_set_mask: dataplane.reverse_sets() - 1,
+        reserved: 0,
+        hairpin_source: [hairpin(true), hairpin(false)],
     }
 }
 
@@ -87,7 +99,6 @@ pub(super) fn judge<D: Dataplane>(
     seed: Seed,
     now_ns: u64,
 ) -> Result<Judged, StartError> {
-    replies::refuse_shared(configuration)?;
     let mut pinned = BTreeMap::new();
     for index in 0..MAX_SERVICES {
         let row = dataplane.service(index)?;
@@ -148,7 +159,6 @@ pub(super) fn judge<D: Dataplane>(
         refuse_lost_owners(&live)?;
         services.push((live, adopted));
     }
-    replies::refuse_moved(services.iter().map(|(live, _)| live))?;
     let removed = pinned
         .into_values()
         .map(|(index, row)| Removed {
@@ -370,6 +380,7 @@ impl Room {
             mode: service.mode as u8,
             affinity: service.affinity as u8,
             in_use: 1,
+            index: index as u16,
             ..Row::default()
         };
         taken.add(index, &row);

@@ -253,6 +253,9 @@ impl<D: Dataplane> Core<D> {
             flow_record_room: u64::from(self.dataplane.flow_sets())
                 * splitter_common::abi::ENTRIES_PER_SET as u64,
             flow_records: self.census.as_ref().map_or(0, Census::total),
+            reverse_record_room: u64::from(self.dataplane.reverse_sets())
+                * splitter_common::abi::ENTRIES_PER_SET as u64,
+            reverse_records: self.reverse_records(now.ns).map_err(failed)?,
             slots_in_transition: moving,
             daemon: DaemonView {
                 pid: std::process::id(),

@@ -28,6 +28,8 @@ pub struct Memory {
     pub routes: BTreeMap<RouteKey, u32>,
     /// See [`Dataplane::replies`].
     pub replies: BTreeMap<Vec<u8>, (ReplyKey, Reply)>,
+    /// See [`Dataplane::nat_addresses`].
+    pub nat: BTreeMap<Address, ()>,
     /// See [`Dataplane::own_addresses`].
     pub own: BTreeMap<Address, ()>,
     /// See [`Dataplane::interfaces`].
@@ -40,6 +42,8 @@ pub struct Memory {
     pub stamps: Vec<Stamps>,
     /// See [`Dataplane::flow_set`].
     pub flows: Vec<FlowSet>,
+    /// See [`Dataplane::reverse_cells`].
+    pub reverse: Vec<FlowSet>,
     /// See [`Dataplane::traffic`].
     pub traffic: BTreeMap<u32, Traffic>,
     /// Writes done so far.
@@ -61,6 +65,7 @@ impl Fake {
             slots: vec![SlotWord::default(); slots],
             stamps: vec![Stamps::default(); slots],
             flows: vec![FlowSet::default(); flow_sets],
+            reverse: vec![FlowSet::default(); flow_sets],
             ..Memory::default()
         })))
     }
@@ -100,20 +105,29 @@ fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
     };
 }
 
-struct FakeSet<'a>(&'a Fake, usize);
+/// A set of one of the tables.
+struct FakeSet<'a>(&'a Fake, usize, fn(&mut Memory) -> &mut Vec<FlowSet>);
+
+const fn flows(memory: &mut Memory) -> &mut Vec<FlowSet> {
+    &mut memory.flows
+}
+
+const fn reverse(memory: &mut Memory) -> &mut Vec<FlowSet> {
+    &mut memory.reverse
+}
 
 impl FlowCells for FakeSet<'_> {
     fn load(&self, word: usize) -> u64 {
-        self.0.memory().flows[self.1].words[word]
+        (self.2)(&mut self.0.memory())[self.1].words[word]
     }
 
     fn store(&self, word: usize, value: u64) {
-        self.0.memory().flows[self.1].words[word] = value;
+        (self.2)(&mut self.0.memory())[self.1].words[word] = value;
     }
 
     fn compare_exchange(&self, word: usize, old: u64, new: u64) -> u64 {
         let mut memory = self.0.memory();
-        let cell = &mut memory.flows[self.1].words[word];
+        let cell = &mut (self.2)(&mut memory)[self.1].words[word];
         let found = *cell;
         if found == old {
             *cell = new;
@@ -190,6 +204,15 @@ impl Dataplane for Fake {
             bytes,
             reply.map(|reply| (*key, reply)),
         );
+        Ok(())
+    }
+
+    fn nat_addresses(&self) -> Result<Vec<Address>, DataplaneError> {
+        Ok(self.memory().nat.keys().copied().collect())
+    }
+
+    fn set_nat_address(&mut self, address: &Address, there: bool) -> Result<(), DataplaneError> {
+        put(&mut self.write()?.nat, *address, there.then_some(()));
         Ok(())
     }
 
@@ -278,7 +301,15 @@ impl Dataplane for Fake {
     }
 
     fn flow_cells(&self, index: u32) -> Result<impl FlowCells + '_, DataplaneError> {
-        Ok(FakeSet(self, index as usize))
+        Ok(FakeSet(self, index as usize, flows))
+    }
+
+    fn reverse_sets(&self) -> u32 {
+        self.memory().reverse.len() as u32
+    }
+
+    fn reverse_cells(&self, index: u32) -> Result<impl FlowCells + '_, DataplaneError> {
+        Ok(FakeSet(self, index as usize, reverse))
     }
 
     fn counters(&self) -> Result<Vec<u64>, DataplaneError> {

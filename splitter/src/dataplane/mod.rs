@@ -25,6 +25,8 @@ pub use pins::{Detached, detach};
 pub const MAX_SERVICES: u32 = 1024;
 /// Entries of the map of backends: a flow record names one in 16 bits. A thousand services with 64 backends each fit.
 pub const MAX_BACKENDS: u32 = 65_536;
+/// Entries of the map of hairpin calls, two for a call.
+pub const HAIRPIN_ENTRIES: u32 = 65_536;
 /// Datagrams whose first fragment is remembered.
 pub const FRAGMENTS: u32 = 65_536;
 /// Entries of the trie of routes, of all services.
@@ -71,6 +73,11 @@ pub trait Dataplane: Send {
     /// Writes what a reply's source becomes, or removes it.
     fn set_reply(&mut self, key: &ReplyKey, reply: Option<Reply>) -> Result<(), DataplaneError>;
 
+    /// All addresses of `nat` backends.
+    fn nat_addresses(&self) -> Result<Vec<Address>, DataplaneError>;
+    /// Adds or removes an address of a `nat` backend.
+    fn set_nat_address(&mut self, address: &Address, there: bool) -> Result<(), DataplaneError>;
+
     /// All addresses of this host.
     fn own_addresses(&self) -> Result<Vec<Address>, DataplaneError>;
     /// Adds or removes an address of this host.
@@ -108,6 +115,11 @@ pub trait Dataplane: Send {
 
     /// A flow set that can be written to.
     fn flow_cells(&self, index: u32) -> Result<impl FlowCells + '_, DataplaneError>;
+
+    /// Number of sets of reverse records.
+    fn reverse_sets(&self) -> u32;
+    /// A set of reverse records that can be written to.
+    fn reverse_cells(&self, index: u32) -> Result<impl FlowCells + '_, DataplaneError>;
 
     /// The counters, summed over the CPUs, in the order of their indices.
     fn counters(&self) -> Result<Vec<u64>, DataplaneError>;

@@ -55,6 +55,10 @@ pub struct DaemonSettings {
     pub max_slots: u32,
     /// Flow records that the table has room for; a power of two.
     pub flow_records: u32,
+    /// Reverse records that their table has room for; a power of two.
+    pub reverse_records: u32,
+    /// Sources of the calls of backends that come back to their link: at most one of each family.
+    pub hairpin_source: Vec<IpAddr>,
     /// Secret of the hash and of the placement; none: made at the first start and kept in the state folder.
     pub seed: Option<Seed>,
 }

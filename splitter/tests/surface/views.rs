@@ -236,6 +236,8 @@ pub(super) fn stats() -> StatsView {
             counter(Counter::DropInternal, 0),
         ],
         packets: 12_345_687,
+        reverse_record_room: 1_048_576,
+        reverse_records: 12,
         flow_record_room: 1_048_576,
         flow_records: 1_234,
         slots_in_transition: 2_048,

@@ -31,6 +31,8 @@ const CAST: &[(&str, [u8; 4], &str)] = &[
     ("host", [203, 0, 113, 1], "2001:db8:1::1"),
     ("neighbour", [203, 0, 113, 99], "2001:db8:1::99"),
     ("unspecified", [0, 0, 0, 0], "::"),
+    // What the calls of backends get for a source.
+    ("hairpin", [10, 0, 0, 250], "2001:db8:b::250"),
     // Backends.
     ("b0", [10, 0, 0, 11], "2001:db8:b::11"),
     ("b1", [10, 0, 0, 12], "2001:db8:b::12"),

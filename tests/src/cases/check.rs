@@ -4,14 +4,16 @@ use super::cast::INGRESS;
 use super::craft::{Frame, balance, craft};
 use super::kernel::{self, Kernel};
 use super::memory::{Bytes, Memory};
+use super::nat;
 use super::spec::{Hook, Instance, Note, Record, Way};
 use super::world::{SECOND, World, flow, fragment_key, note, pack};
 use anyhow::{Context, Result, bail, ensure};
 use splitter::object;
-use splitter_common::abi::{Counter, Fragment, FragmentKey, Stamps, Verdict};
+use splitter_common::abi::{Counter, Fragment, FragmentKey, Hairpin, HairpinKey, Stamps, Verdict};
 use splitter_common::datapath::flow_table::{Record as Packed, tick};
 use splitter_common::datapath::reply::{self, Egress};
 use splitter_common::datapath::steer;
+use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 /// What the host's clock says in every case.
@@ -41,6 +43,10 @@ pub struct Seen {
     pub flows: Vec<[u64; 8]>,
     /// The stamps afterwards.
     pub stamps: Vec<Stamps>,
+    /// The reverse records afterwards.
+    pub reverse: Vec<[u64; 8]>,
+    /// The calls that come back to their link, afterwards.
+    pub hairpins: BTreeMap<HairpinKey, Hairpin>,
     /// What is noted of first fragments.
     pub fragments: Vec<(FragmentKey, Fragment)>,
     /// The clock before and after the run.
@@ -56,9 +62,9 @@ pub struct Prepared {
     expected: Vec<u8>,
     counter: Option<Counter>,
     via: Option<u32>,
-    now: u64,
+    pub(super) now: u64,
     /// Hash and slot of the frame's flow, where it has one.
-    flow: Option<(u64, usize)>,
+    pub(super) flow: Option<(u64, usize)>,
 }
 
 impl Prepared {
@@ -78,8 +84,10 @@ impl Prepared {
             output.insert("word".into(), Value::Integer(word));
         }
         let bytes = craft(&frame(&input)?, family, protocol)?;
-        let expected = craft(&frame(&output)?, family, protocol)?;
         let flow = flow(&world, &bytes);
+        let hash = flow.map(|(hash, _)| hash);
+        nat::name_port(&mut output, hash);
+        let expected = craft(&frame(&output)?, family, protocol)?;
         if let Some(found) = &case.fragment {
             let entry = (fragment_key(&world, &bytes), note(&world, found, now)?);
             world.fragments.push(entry);
@@ -90,6 +98,7 @@ impl Prepared {
             world.flows[0].words[2 * index] = a;
             world.flows[0].words[2 * index + 1] = b;
         }
+        nat::fill(instance, &mut world, hash, now)?;
         Ok(Self {
             world,
             frame: bytes,
@@ -138,7 +147,8 @@ impl Prepared {
         );
         self.judge_fragment(case.fragment_after.as_ref(), seen)?;
         self.judge_records(case.records_after.as_deref(), seen)?;
-        self.judge_stamps(&case.stamped, seen)
+        self.judge_stamps(&case.stamped, seen)?;
+        nat::judge(instance, self, seen)
     }
 
     fn judge_fragment(&self, after: Option<&Note>, seen: &Seen) -> Result<()> {
@@ -261,6 +271,8 @@ impl Prepared {
             counted: memory.counted(),
             flows: memory.flows(),
             stamps: memory.stamps(),
+            reverse: memory.reverse(),
+            hairpins: memory.hairpins(),
             fragments: memory.fragments(),
             clock: (self.now, self.now),
         }
@@ -292,6 +304,8 @@ pub fn run_in_kernel(world: &World, frame: &[u8], hook: Hook, kernel: &mut Kerne
         interface: None,
         bytes,
         counted,
+        reverse: kernel.reverse(world.reverse.len()),
+        hairpins: kernel.hairpins()?,
         flows: kernel.flows(world.flows.len()),
         stamps: kernel.stamps(world.stamps.len()),
         fragments: kernel.fragments()?,

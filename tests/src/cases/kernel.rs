@@ -11,7 +11,10 @@ use bytemuck::bytes_of;
 use futures_util::TryStreamExt;
 use rtnetlink::{LinkUnspec, LinkVeth, RouteMessageBuilder};
 use splitter::object::{EGRESS, INGRESS, OBJECT};
-use splitter_common::abi::{Address, Counter, Fragment, FragmentKey, Stamps, Traffic, maps};
+use splitter_common::abi::{
+    Address, Counter, Fragment, FragmentKey, Hairpin, HairpinKey, Stamps, Traffic, maps,
+};
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
@@ -36,11 +39,13 @@ pub struct Verified {
 pub struct Kernel {
     bpf: Ebpf,
     flows: Window,
+    reverse: Window,
     stamps: Window,
     verified: Vec<Verified>,
     vips: Vec<Address>,
     keys: Vec<[u8; 20]>,
     replies: Vec<[u8; 20]>,
+    nat: Vec<Address>,
     rows: Vec<[u8; 24]>,
     own: Vec<Address>,
     stays_in_its_thread: PhantomData<*const ()>,
@@ -78,12 +83,14 @@ impl Kernel {
         let window = |name| Window::new(map_data(bpf.map(name).context("no such map")?)?);
         Ok(Self {
             flows: window(maps::FLOWS)?,
+            reverse: window(maps::REVERSE)?,
             stamps: window(maps::STAMPS)?,
             bpf,
             verified,
             vips: Vec::new(),
             keys: Vec::new(),
             replies: Vec::new(),
+            nat: Vec::new(),
             rows: Vec::new(),
             own: Vec::new(),
             stays_in_its_thread: PhantomData,
@@ -117,6 +124,13 @@ impl Kernel {
         for key in std::mem::take(&mut self.replies) {
             self.hash::<20, 20>(maps::REPLIES)?.remove(&key)?;
         }
+        for key in std::mem::take(&mut self.nat) {
+            self.hash::<16, 4>(maps::NAT_ADDRESSES)?.remove(&key)?;
+        }
+        for key in self.hairpins()?.keys() {
+            let key = raw(key)?;
+            self.hash::<40, 64>(maps::HAIRPINS)?.remove(&key)?;
+        }
         for (key, _) in self.fragments()? {
             self.hash::<40, 40>(maps::FRAGMENTS)?.remove(&raw(&key)?)?;
         }
@@ -126,12 +140,25 @@ impl Kernel {
         for key in std::mem::take(&mut self.own) {
             self.hash::<16, 4>(maps::OWN_ADDRESSES)?.remove(&key)?;
         }
-        self.put::<_, 24>(maps::SETTINGS, std::slice::from_ref(&world.settings))?;
+        self.put::<_, 64>(maps::SETTINGS, std::slice::from_ref(&world.settings))?;
         self.put::<_, 80>(maps::SERVICES, &world.services)?;
         self.put::<_, 8>(maps::SLOTS, &world.slots)?;
         self.put::<_, 32>(maps::STAMPS, &world.stamps)?;
         self.put::<_, 64>(maps::BACKENDS, &world.backends)?;
         self.put::<_, 64>(maps::FLOWS, &world.flows)?;
+        self.put::<_, 64>(maps::REVERSE, &world.reverse)?;
+        for address in &world.nat {
+            self.hash::<16, 4>(maps::NAT_ADDRESSES)?
+                .insert(address, raw(&1_u32)?, 0)?;
+            if !self.nat.contains(address) {
+                self.nat.push(*address);
+            }
+        }
+        for (key, hairpin) in &world.hairpins {
+            let (key, hairpin) = (raw(key)?, raw(hairpin)?);
+            self.hash::<40, 64>(maps::HAIRPINS)?
+                .insert(key, hairpin, 0)?;
+        }
         self.put::<_, 8>(
             maps::HANDSHAKES,
             &vec![0_u64; world.settings.handshake_mask as usize + 1],
@@ -178,6 +205,27 @@ impl Kernel {
     pub fn flows(&self, count: usize) -> Vec<[u64; 8]> {
         (0..count)
             .map(|set| std::array::from_fn(|word| self.flows.word(set * 8 + word)))
+            .collect()
+    }
+
+    /// The first `count` sets of reverse records.
+    pub fn reverse(&self, count: usize) -> Vec<[u64; 8]> {
+        (0..count)
+            .map(|set| std::array::from_fn(|word| self.reverse.word(set * 8 + word)))
+            .collect()
+    }
+
+    /// The calls that come back to their link.
+    pub fn hairpins(&mut self) -> Result<BTreeMap<HairpinKey, Hairpin>> {
+        let map = self.hash::<40, 64>(maps::HAIRPINS)?;
+        map.iter()
+            .map(|entry| {
+                let (key, hairpin) = entry?;
+                Ok((
+                    bytemuck::pod_read_unaligned(&key),
+                    bytemuck::pod_read_unaligned(&hairpin),
+                ))
+            })
             .collect()
     }
 

@@ -2,8 +2,8 @@
 
 use super::world::World;
 use splitter_common::abi::{
-    Address, Backend, Counter, Fragment, FragmentKey, Interface, Reply, ReplyKey, RouteKey,
-    Service, ServiceKey, Settings, SlotWord, Stamp, Stamps, Vip, mapped,
+    Address, Backend, Counter, Fragment, FragmentKey, Hairpin, HairpinKey, Interface, Reply,
+    ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotWord, Stamp, Stamps, Vip, mapped,
 };
 use splitter_common::datapath::packet::Packet;
 use splitter_common::datapath::reply::Egress;
@@ -19,6 +19,8 @@ pub struct Memory<'a> {
     world: &'a World,
     now: Cell<u64>,
     flows: Vec<Set>,
+    reverse: Vec<Set>,
+    hairpins: RefCell<BTreeMap<HairpinKey, &'static Hairpin>>,
     stamps: Vec<Row>,
     handshakes: RefCell<BTreeMap<u32, u64>>,
     fragments: RefCell<BTreeMap<FragmentKey, Fragment>>,
@@ -37,6 +39,18 @@ impl<'a> Memory<'a> {
                 .iter()
                 .map(|set| Set(Rc::new(set.words.map(Cell::new))))
                 .collect(),
+            reverse: world
+                .reverse
+                .iter()
+                .map(|set| Set(Rc::new(set.words.map(Cell::new))))
+                .collect(),
+            hairpins: RefCell::new(
+                world
+                    .hairpins
+                    .iter()
+                    .map(|(key, hairpin)| (*key, kept(hairpin)))
+                    .collect(),
+            ),
             stamps: world
                 .stamps
                 .iter()
@@ -62,6 +76,37 @@ impl<'a> Memory<'a> {
             row.store(Stamp::BareSyn, stamps.bare_syn);
             row.store(Stamp::Foreign, stamps.foreign);
         }
+    }
+
+    /// Reverse records and calls as somebody else left them.
+    pub fn adopt_nat(&self, reverse: &[[u64; 8]], hairpins: &BTreeMap<HairpinKey, Hairpin>) {
+        for (set, words) in self.reverse.iter().zip(reverse) {
+            for (word, value) in words.iter().enumerate() {
+                set.store(word, *value);
+            }
+        }
+        let mut mine = self.hairpins.borrow_mut();
+        mine.retain(|key, _| hairpins.contains_key(key));
+        for (key, hairpin) in hairpins {
+            if mine.get(key).copied() != Some(hairpin) {
+                mine.insert(*key, kept(hairpin));
+            }
+        }
+    }
+
+    /// The words of every set of reverse records.
+    pub fn reverse(&self) -> Vec<[u64; 8]> {
+        let words = |set: &Set| std::array::from_fn(|word| set.load(word));
+        self.reverse.iter().map(words).collect()
+    }
+
+    /// The calls that come back to their link.
+    pub fn hairpins(&self) -> BTreeMap<HairpinKey, Hairpin> {
+        let hairpins = self.hairpins.borrow();
+        hairpins
+            .iter()
+            .map(|(key, value)| (*key, **value))
+            .collect()
     }
 
     /// The notes of first fragments as somebody else left them.
@@ -101,6 +146,11 @@ impl<'a> Memory<'a> {
     pub fn traffic(&self) -> Vec<(u32, u64, bool, bool)> {
         self.traffic.take()
     }
+}
+
+/// A reference that lives as long as a look-up asks for. It is never given back: a few bytes a frame in a test.
+fn kept(hairpin: &Hairpin) -> &'static Hairpin {
+    Box::leak(Box::new(*hairpin))
 }
 
 /// Stamps of one slot.
@@ -214,6 +264,27 @@ impl Tables for Memory<'_> {
 
     fn reply(&self, key: &ReplyKey) -> Option<&Reply> {
         find(&self.world.replies, key)
+    }
+
+    fn reverse_set(&self, index: u32) -> Option<Set> {
+        self.reverse.get(index as usize).cloned()
+    }
+
+    fn is_backend(&self, address: &Address) -> bool {
+        self.world.nat.contains(address)
+    }
+
+    fn hairpin(&self, key: &HairpinKey) -> Option<&Hairpin> {
+        self.hairpins.borrow().get(key).copied()
+    }
+
+    fn set_hairpin(&self, key: &HairpinKey, hairpin: &Hairpin, new: bool) -> bool {
+        let mut hairpins = self.hairpins.borrow_mut();
+        if new && hairpins.contains_key(key) {
+            return false;
+        }
+        hairpins.insert(*key, kept(hairpin));
+        true
     }
 
     fn owns(&self, address: &Address) -> bool {

@@ -18,6 +18,7 @@ pub mod craft;
 pub mod kernel;
 pub mod memory;
 pub mod mutate;
+pub mod nat;
 pub mod oracle;
 pub mod property;
 pub mod random;

@@ -7,7 +7,7 @@ use super::mutate::mutate;
 use super::spec::{Protocol, Way};
 use super::world::{BACKEND_PORT, SECOND, World, past};
 use anyhow::Result;
-use splitter_common::abi::{Backend, SlotState, SlotWord, Stamps};
+use splitter_common::abi::{Backend, Mode, SlotState, SlotWord, Stamps};
 use splitter_common::datapath::flow_table::{Kind, Record, tag_of, tick};
 use splitter_common::datapath::parse::{Headers, Parsed, parse};
 use splitter_common::hash;
@@ -59,6 +59,18 @@ pub fn world(random: &mut Random, now: u64) -> Result<World> {
             for (way, port) in WAYS {
                 world.add_service(family, protocol, way, &format!("vip:{port}"))?;
             }
+        }
+    }
+    // Services in nat mode that share the backends of another one, and sources for calls that come back.
+    for of in 0..world.services.len() {
+        let family = if of < 6 { Family::V4 } else { Family::V6 };
+        if world.services[of].mode == Mode::Nat as u8 && !random.once_in(3) {
+            world.share(of, family, &format!("quiet:{}", 80 + of % 3))?;
+        }
+    }
+    for family in FAMILIES {
+        if !random.once_in(4) {
+            world.use_hairpin(family)?;
         }
     }
     for (word, stamps) in world.slots.iter_mut().zip(&mut world.stamps) {
@@ -223,6 +235,16 @@ fn crafted(random: &mut Random) -> Result<Vec<u8>> {
         5 => frame.kind = Some("icmp".into()),
         6 => frame.kind = Some("132".into()),
         7 => frame.to = random.pick(&["quiet:80", "host:80", "vip:83"]).into(),
+        // To a service that shares its backends; calls of backends, and what may be their answers.
+        9 | 10 => frame.to = format!("quiet:{}", 81 + random.below(2)),
+        11 => {
+            frame.from = format!("b{}:{port}", random.below(4));
+            frame.to = format!("vip:{}", 81 + random.below(2));
+        }
+        12 => {
+            frame.from = format!("b{}:{}", random.below(4), BACKEND_PORT + 1);
+            frame.to = format!("hairpin:{port}");
+        }
         8 => {
             // IPv6 that names the IPv4 addresses of VIP, client and backend.
             frame.family = Some(Family::V6);

@@ -1,6 +1,7 @@
 //! What a case file says, and the instances of a case: one for each family, protocol and mode that it names.
 
 use super::cast::Family;
+use super::nat::{Call, ReverseRecord};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -76,6 +77,22 @@ pub struct Case {
     /// Records in the flow table before the packet.
     #[serde(default)]
     pub records: Vec<Record>,
+    /// Whether a second service, on `quiet:80`, shares the backends of the first, whose the replies without a record are.
+    #[serde(default)]
+    pub shared: bool,
+    /// Whether there is a hairpin source, `hairpin`.
+    #[serde(default)]
+    pub hairpin: bool,
+    /// Reverse records before the packet.
+    #[serde(default)]
+    pub reverse: Vec<ReverseRecord>,
+    /// Reverse records afterwards, all of them; absent: as before.
+    pub reverse_after: Option<Vec<ReverseRecord>>,
+    /// Calls that come back to their link, before the packet.
+    #[serde(default)]
+    pub calls: Vec<Call>,
+    /// The same afterwards, all of them; absent: as before.
+    pub calls_after: Option<Vec<Call>>,
     /// Backends that differ from the usual ones, by number.
     #[serde(default)]
     pub backends: BTreeMap<String, BackendChange>,

@@ -5,8 +5,9 @@ use super::memory::{Bytes, Memory};
 use super::spec::{BackendChange, Instance, Note, Protocol, Record, Route, Slot, Way};
 use anyhow::{Context, Result, bail};
 use splitter_common::abi::{
-    Address, Affinity, Backend, FlowSet, Flows, Fragment, FragmentKey, Interface, Mode, Reply,
-    ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotState, SlotWord, Stamps, Vip,
+    Address, Affinity, Backend, FlowSet, Flows, Fragment, FragmentKey, Hairpin, HairpinKey,
+    Interface, Mode, Reply, ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotState, SlotWord,
+    Stamps, Vip,
 };
 use splitter_common::datapath::flow_table::{Kind, Record as Packed, tag_of, tick};
 use splitter_common::datapath::fragment;
@@ -14,6 +15,7 @@ use splitter_common::datapath::parse::{Headers, Parsed, parse};
 use splitter_common::datapath::route;
 use splitter_common::datapath::tables::NextHop;
 use splitter_common::hash;
+use std::collections::BTreeMap;
 
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1_000_000_000;
@@ -47,6 +49,12 @@ pub struct World {
     pub rows: Vec<(RouteKey, u32)>,
     /// What the sources of replies become.
     pub replies: Vec<(ReplyKey, Reply)>,
+    /// The table of reverse records.
+    pub reverse: Vec<FlowSet>,
+    /// Addresses of `nat` backends.
+    pub nat: Vec<Address>,
+    /// Calls of backends that come back to their link.
+    pub hairpins: BTreeMap<HairpinKey, Hairpin>,
     /// What is noted of first fragments.
     pub fragments: Vec<(FragmentKey, Fragment)>,
     /// Addresses of this host.
@@ -65,6 +73,8 @@ impl World {
                 hash_key: [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908],
                 flow_set_mask: flow_sets - 1,
                 handshake_mask: 15,
+                reverse_set_mask: flow_sets - 1,
+                ..Settings::default()
             },
             vips: Vec::new(),
             keys: Vec::new(),
@@ -75,6 +85,9 @@ impl World {
             flows: vec![FlowSet::default(); flow_sets as usize],
             rows: Vec::new(),
             replies: Vec::new(),
+            reverse: vec![FlowSet::default(); flow_sets as usize],
+            nat: Vec::new(),
+            hairpins: BTreeMap::new(),
             fragments: Vec::new(),
             own: Vec::new(),
             interfaces: Vec::new(),
@@ -115,6 +128,12 @@ impl World {
         let (word, stamps) = slot(&case.slot, now)?;
         world.slots.fill(word);
         world.stamps.fill(stamps);
+        if case.shared {
+            world.share(0, instance.family, "quiet:80")?;
+        }
+        if case.hairpin {
+            world.use_hairpin(instance.family)?;
+        }
         for route in &case.routes {
             world.add_route(instance.family, route, now)?;
         }
@@ -169,9 +188,10 @@ impl World {
             } as u8,
             affinity: Affinity::Flow as u8,
             in_use: 1,
+            index: u16::try_from(self.services.len())?,
             routed: 0,
             flows: Flows::Hash as u8,
-            reserved: [0; 4],
+            reserved: [0; 2],
         });
         for _ in 0..SLOTS {
             self.slots.push(SlotWord::steady(0));
@@ -189,9 +209,10 @@ impl World {
                 let reply = Reply {
                     vip,
                     port,
-                    reserved: 0,
+                    shared: 0,
                 };
                 self.replies.push((key, reply));
+                self.nat.push(backend.address);
             }
             self.backends.push(backend);
         }

@@ -9,6 +9,7 @@ pub mod requests;
 pub mod udp;
 
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use report::{Answer, Fault, HeldTotals, Report, UdpTotals};
 
-use crate::lab::{Addresses, Family, Lab, Process, wait_for};
+use crate::lab::{Addresses, Family, Lab, Namespace, Process, wait_for};
 
 /// How long a client may take to connect, or to come to an end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,13 +47,13 @@ pub struct Client {
 }
 
 impl Client {
-    fn start(lab: &Lab, arguments: &[String]) -> Result<Self> {
+    fn start(host: &Namespace, arguments: &[String]) -> Result<Self> {
         let mut command = Command::new(crate::lab::sibling("splitter-lab")?);
         command
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        let mut process = Process::new(lab.client.spawn(&mut command)?);
+        let mut process = Process::new(host.spawn(&mut command)?);
         let stdout = process
             .child()
             .stdout
@@ -93,12 +94,36 @@ impl Client {
         connections: usize,
         every: Duration,
     ) -> Result<Self> {
+        let to = SocketAddr::new(lab.vip(family), Addresses::PORT);
+        Self::start_holding_to(&lab.client, to, connections, every)
+    }
+
+    /// As [`Self::hold`], from any host of the lab and to any address.
+    pub fn hold_to(
+        host: &Namespace,
+        to: SocketAddr,
+        connections: usize,
+        every: Duration,
+    ) -> Result<Self> {
+        let client = Self::start_holding_to(host, to, connections, every)?;
+        wait_for("all held connections to be tried", PATIENCE, || {
+            Ok(client.view().ready.then_some(()))
+        })?;
+        Ok(client)
+    }
+
+    fn start_holding_to(
+        host: &Namespace,
+        to: SocketAddr,
+        connections: usize,
+        every: Duration,
+    ) -> Result<Self> {
         let every = every.as_millis();
         Self::start(
-            lab,
+            host,
             &[
                 "hold".to_owned(),
-                format!("--to={}:{}", bracketed(lab, family), Addresses::PORT),
+                format!("--to={to}"),
                 format!("--connections={connections}"),
                 format!("--every={every}"),
             ],
@@ -108,7 +133,7 @@ impl Client {
     /// Makes short requests, each on a connection of its own, so many a second.
     pub fn request(lab: &Lab, family: Family, per_second: u32) -> Result<Self> {
         Self::start(
-            lab,
+            &lab.client,
             &[
                 "request".to_owned(),
                 format!("--to={}:{}", bracketed(lab, family), Addresses::PORT),
@@ -120,7 +145,7 @@ impl Client {
     /// Sends datagrams on so many sockets, one every `every` on each, and waits for the answer to each.
     pub fn datagrams(lab: &Lab, family: Family, sockets: usize, every: Duration) -> Result<Self> {
         Self::start(
-            lab,
+            &lab.client,
             &[
                 "udp".to_owned(),
                 format!("--to={}:{}", bracketed(lab, family), Addresses::PORT),

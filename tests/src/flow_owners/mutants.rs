@@ -79,8 +79,6 @@ mutants! {
     TrackFollows without TRACK_HOLDS;
     /// UDP: in TRACK nothing is learned, and nothing says so.
     LearnsNothing without LEARNS;
-    /// UDP: in HANDOVER what has no record goes to base.
-    HandoverHolds without HANDOVER_BEGINS;
     /// UDP: in HANDOVER what has no record is new, also where a packet went by unlogged a moment ago.
     HandoverForgets without HANDOVER_LOOKS_BACK;
     }
@@ -116,10 +114,7 @@ impl Mutant {
     /// What clients must speak for its rule to matter to them.
     pub fn wires(self) -> &'static [Wire] {
         match self {
-            Self::TrackFollows
-            | Self::LearnsNothing
-            | Self::HandoverHolds
-            | Self::HandoverForgets => &[Wire::Udp],
+            Self::TrackFollows | Self::LearnsNothing | Self::HandoverForgets => &[Wire::Udp],
             Self::NoLock
             | Self::NoRefresh
             | Self::NoLookInResidue

@@ -70,11 +70,14 @@ impl<'lab> Splitter<'lab> {
             binary: splitter_binary()?,
             daemon: None,
         };
-        std::fs::write(
-            splitter.config(),
-            config.to_toml(lab.folder(), &lab.bpffs()),
-        )?;
+        splitter.write(config)?;
         Ok(splitter)
+    }
+
+    /// Writes another configuration, for the next start.
+    pub fn write(&self, config: &Config) -> Result<()> {
+        let text = config.to_toml(self.lab.folder(), &self.lab.bpffs());
+        Ok(std::fs::write(self.config(), text)?)
     }
 
     /// Path of the configuration file.

@@ -37,9 +37,8 @@ pub trait Rules {
     const TRACK_HOLDS: bool = true;
     /// UDP: in TRACK what goes to `base` leaves a record, or the stamp that says that it could not.
     const LEARNS: bool = true;
-    /// UDP: in HANDOVER a packet without a record is a new flow's, and goes to `current` with one.
-    const HANDOVER_BEGINS: bool = true;
-    /// UDP: unless a packet went by unlogged since, for the slot will go back to TRACK.
+    /// UDP: in HANDOVER a packet without a record is a new flow's, unless a packet went by unlogged since, for then the
+    /// slot will go back to TRACK.
     const HANDOVER_LOOKS_BACK: bool = true;
 }
 

@@ -38,9 +38,6 @@ pub(super) fn datagram<R: Rules, C: StampCells>(
     let learning = R::HANDOVER_LOOKS_BACK
         && now.saturating_sub(stamps.load(Stamp::Unlogged)) <= service.record_ns + ROUNDING_NS;
     let begins = (handover && !learning) || (track && !R::TRACK_HOLDS);
-    if begins && !R::HANDOVER_BEGINS {
-        return unlogged::<R>(question);
-    }
     if begins {
         if room != 0 {
             return put_new::<R>(question, Kind::Learned, word.current(), room);

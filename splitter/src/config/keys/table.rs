@@ -86,6 +86,20 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         Section::Daemon,
+        "reverse_records",
+        Value("1048576"),
+        "a power of two from 1,024 to 4,194,304",
+        "Reverse records that there is room for, 16 bytes each. Only flows to a backend that several `nat` services share need one.",
+    ),
+    key(
+        Section::Daemon,
+        "hairpin_source",
+        Words("none: such packets are dropped, counted as `drop_hairpin`"),
+        "an array of unicast addresses, one of each family at most",
+        "Source of the packets of a `nat` backend that dials a VIP and gets a backend on the link that it is on itself. An address that nobody has: neither this host, nor a service, nor a backend. It must lead to this host; where it is asked for on the link, the packet path answers.",
+    ),
+    key(
+        Section::Daemon,
         "seed",
         Words("made at the first start and kept in `state_dir`"),
         "32 hexadecimal digits, not all zero",
@@ -222,7 +236,7 @@ pub const KEYS: &[Key] = &[
         "port",
         Words("the service's port"),
         "1 to 65,535; `nat` only",
-        "The port that the backend listens on. No two `nat` services may share an address, port and protocol: nobody could tell whose replies they are.",
+        "The port that the backend listens on. Several `nat` services may share an address and port: their flows then have reverse records.",
     ),
     key(
         Section::Backend,

@@ -188,6 +188,8 @@ fn configuration(services: Vec<Service>) -> Configuration {
             bpffs: "/nowhere".into(),
             max_slots: 1024,
             flow_records: 256,
+            reverse_records: 1024,
+            hairpin_source: Vec::new(),
             seed: None,
         },
         services,

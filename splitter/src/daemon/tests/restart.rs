@@ -4,7 +4,6 @@ use splitter_common::abi::Backend as Row;
 use splitter_common::datapath::flow_table::{Kind, Record, tick};
 
 use super::*;
-use crate::daemon::identity::BackendId;
 use crate::daemon::numbers::Number;
 use crate::dataplane::Dataplane as _;
 use crate::model::Seed;
@@ -220,8 +219,51 @@ fn web_and_mail(web: Service, mail: &[&str]) -> Configuration {
     configuration(vec![web, mail])
 }
 
+/// The row of a backend's replies.
+fn reply(host: &Host, address: &str) -> Option<(u16, u16)> {
+    let replies = host.maps.memory().replies.clone();
+    let found = replies
+        .values()
+        .find(|(key, _)| crate::net::from_abi(&key.address).to_string() == address);
+    found.map(|(_, reply)| (reply.port, reply.shared))
+}
+
+/// Addresses of backends that are alive and marked as shared.
+fn shared(host: &Host) -> Vec<String> {
+    let memory = host.maps.memory();
+    let marked = |row: &&Row| row.is(Row::SHARED) && row.is(Row::ALIVE);
+    let rows = memory.backends.values().filter(marked);
+    rows.map(|row| crate::net::from_abi(&row.address).to_string())
+        .collect()
+}
+
 #[test]
-fn a_backend_moves_to_another_service_only_after_it_has_drained() {
+fn a_backend_that_gets_a_second_service_answers_without_a_record_for_the_first() {
+    let host = Host::new();
+    drop(
+        host.start(&web_and_mail(service(), &["10.0.3.1"]))
+            .expect("starts"),
+    );
+    assert_eq!(reply(&host, "10.0.0.2"), Some((80, 0)));
+    assert_eq!(shared(&host), [""; 0]);
+    // Whatever stands first in the file.
+    let mut both = web_and_mail(service(), &["10.0.3.1", "10.0.0.2"]);
+    both.services.reverse();
+    drop(host.start(&both).expect("starts"));
+    assert_eq!(reply(&host, "10.0.0.2"), Some((80, 1)));
+    assert_eq!(reply(&host, "10.0.0.1"), Some((80, 0)));
+    assert_eq!(shared(&host), ["10.0.0.2", "10.0.0.2"]);
+    // Another protocol is another backend.
+    let mut udp = web_and_mail(service(), &["10.0.3.1"]);
+    udp.services[1].protocol = Protocol::Udp;
+    udp.services[1].versions[0] = version("blue", &["10.0.0.2"]);
+    let fresh = Host::new();
+    drop(fresh.start(&udp).expect("starts"));
+    assert_eq!(shared(&fresh), [""; 0]);
+}
+
+#[test]
+fn a_backend_that_moves_is_shared_until_it_has_drained() {
     let host = Host::new();
     let smaller = || Service {
         versions: vec![
@@ -230,58 +272,46 @@ fn a_backend_moves_to_another_service_only_after_it_has_drained() {
         ],
         ..service()
     };
-    let before = web_and_mail(service(), &["10.0.3.1"]);
-    drop(host.start(&before).expect("starts"));
-    let writes = host.maps.memory().writes;
-    let moved = web_and_mail(smaller(), &["10.0.3.1", "10.0.0.2"]);
-    let error = host.start(&moved).err().expect("refused").to_string();
-    for part in ["10.0.0.2:8080", "\"web\"", "\"mail\"", "drained"] {
-        assert!(error.contains(part), "{part}: {error}");
-    }
-    assert_eq!(host.maps.memory().writes, writes);
-    // What has replies of its own is no concern: another port, or another protocol.
-    let mut others = web_and_mail(smaller(), &["10.0.3.1", "10.0.0.2"]);
-    others.services[1].versions[0].backends[1].port = 8081;
-    drop(host.start(&others).expect("another port"));
-
-    let out = web_and_mail(smaller(), &["10.0.3.1"]);
-    let mut core = host.start(&out).expect("starts without it");
-    host.pass(&mut core, 25);
-    drop(core);
-    let core = host.start(&moved).expect("it has drained");
-    let reply = |address: &str| {
-        let replies = host.maps.memory().replies.clone();
-        let found = replies
-            .values()
-            .find(|(key, _)| crate::net::from_abi(&key.address).to_string() == address);
-        found.map(|(_, reply)| reply.port)
-    };
-    assert_eq!(reply("10.0.0.2"), Some(25));
-    assert_eq!(reply("10.0.0.1"), Some(80));
-    drop(core);
-}
-
-#[test]
-fn the_end_of_a_drain_leaves_the_replies_of_another_service_alone() {
-    let host = Host::new();
     drop(
         host.start(&web_and_mail(service(), &["10.0.3.1"]))
             .expect("starts"),
     );
-    let mut smaller = service();
-    let out = BackendId::of(&smaller.versions[0].backends.remove(1));
-    let mut core = host
-        .start(&web_and_mail(smaller, &["10.0.3.1"]))
-        .expect("starts");
-    let replies = host.maps.memory().replies.len();
-    // As maps may be that an older daemon left.
-    let numbers = &mut core.services[1].numbers.0;
-    let free = numbers.iter_mut().find(|n| **n == Number::Free);
-    *free.expect("a free number") = Number::Configured(out);
+    let moved = web_and_mail(smaller(), &["10.0.3.1", "10.0.0.2"]);
+    let mut core = host.start(&moved).expect("starts");
+    assert_eq!(
+        reply(&host, "10.0.0.2"),
+        Some((80, 1)),
+        "old flows may be on it"
+    );
+    assert_eq!(shared(&host).len(), 2);
     host.pass(&mut core, 60);
-    let mut numbers = core.services[0].numbers.iter();
-    assert!(!numbers.any(|(_, n)| matches!(n, Number::Leaving(..))));
-    assert_eq!(host.maps.memory().replies.len(), replies);
+    assert_eq!(reply(&host, "10.0.0.2"), Some((25, 0)), "only mail has it");
+    assert_eq!(shared(&host), [""; 0]);
+    assert_eq!(host.maps.memory().replies.len(), 5);
+    assert_eq!(host.maps.memory().nat.len(), 5);
+}
+
+#[test]
+fn records_of_a_service_that_is_forgotten_are_freed() {
+    let host = Host::new();
+    let both = web_and_mail(service(), &["10.0.0.2"]);
+    let index = host.start(&both).expect("starts").services[1].index as u16;
+    let record = |backend| Record {
+        kind: Kind::Confirmed,
+        closing: false,
+        tag: 5,
+        backend,
+        deadline: tick(host.now_ns()),
+        low: 25 << 16,
+    };
+    for (entry, backend) in [index, index + 1].into_iter().enumerate() {
+        let (a, b) = record(backend).pack();
+        host.maps.memory().reverse[7].words[2 * entry..][..2].copy_from_slice(&[a, b]);
+    }
+    let mut core = host.start(&configuration(vec![service()])).expect("starts");
+    host.pass(&mut core, 20);
+    let words = host.maps.memory().reverse[7].words;
+    assert_eq!((words[0], words[2] != 0), (0, true));
 }
 
 #[test]

@@ -4,13 +4,16 @@ use std::mem::size_of;
 
 use aya::maps::MapData;
 use splitter_common::abi::{
-    Address, Backend, Counter, ENTRIES_PER_SET, FlowSet, Fragment, FragmentKey, Interface, Reply,
-    ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotWord, Stamps, Traffic, Vip, maps,
+    Address, Backend, Counter, ENTRIES_PER_SET, FlowSet, Fragment, FragmentKey, Hairpin,
+    HairpinKey, Interface, Reply, ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotWord,
+    Stamps, Traffic, Vip, maps,
 };
 
 use crate::dataplane::error::DataplaneError;
 use crate::dataplane::pins::Pins;
-use crate::dataplane::{FRAGMENTS, HANDSHAKE_CELLS, MAX_BACKENDS, MAX_ROUTES, MAX_SERVICES};
+use crate::dataplane::{
+    FRAGMENTS, HAIRPIN_ENTRIES, HANDSHAKE_CELLS, MAX_BACKENDS, MAX_ROUTES, MAX_SERVICES,
+};
 
 /// Sizes that the configuration chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +22,19 @@ pub struct Sizes {
     pub slots: u32,
     /// Flow records; a power of two, at least one set's.
     pub flow_records: u32,
+    /// Reverse records; a power of two, at least one set's.
+    pub reverse_records: u32,
 }
 
 impl Sizes {
     /// Sets of the flow table.
     pub const fn flow_sets(self) -> u32 {
         self.flow_records / ENTRIES_PER_SET as u32
+    }
+
+    /// Sets of the table of reverse records.
+    pub const fn reverse_sets(self) -> u32 {
+        self.reverse_records / ENTRIES_PER_SET as u32
     }
 }
 
@@ -108,6 +118,27 @@ pub(super) fn all(sizes: Sizes) -> Vec<Geometry> {
             size_of::<ReplyKey>(),
             size_of::<Reply>(),
             MAX_BACKENDS,
+            FIXED,
+        ),
+        map(
+            maps::REVERSE,
+            INDEX,
+            size_of::<FlowSet>(),
+            sizes.reverse_sets(),
+            "daemon.reverse_records",
+        ),
+        map(
+            maps::NAT_ADDRESSES,
+            size_of::<Address>(),
+            size_of::<u32>(),
+            MAX_BACKENDS,
+            FIXED,
+        ),
+        map(
+            maps::HAIRPINS,
+            size_of::<HairpinKey>(),
+            size_of::<Hairpin>(),
+            HAIRPIN_ENTRIES,
             FIXED,
         ),
         map(

@@ -38,6 +38,7 @@ pub struct Kernel {
     vips: Dictionary<Address, Vip>,
     routes: Trie,
     replies: Dictionary<ReplyKey, Reply>,
+    nat_addresses: Dictionary<Address, u32>,
     own_addresses: Dictionary<Address, u32>,
     interfaces: Dictionary<u32, Interface>,
     counters: PerCpu<u64>,
@@ -46,6 +47,7 @@ pub struct Kernel {
     stamps: Mapped,
     backends: Mapped,
     flows: Mapped,
+    reverse: Mapped,
     // Last, so that it is let go when all else is.
     _lock: FolderLock,
 }
@@ -83,6 +85,7 @@ impl Kernel {
             vips: Dictionary::open(&pins, maps::VIPS)?,
             routes: Trie::open(&pins, maps::ROUTES)?,
             replies: Dictionary::open(&pins, maps::REPLIES)?,
+            nat_addresses: Dictionary::open(&pins, maps::NAT_ADDRESSES)?,
             own_addresses: Dictionary::open(&pins, maps::OWN_ADDRESSES)?,
             interfaces: Dictionary::open(&pins, maps::INTERFACES)?,
             counters: PerCpu::open(&pins, maps::COUNTERS)?,
@@ -91,6 +94,7 @@ impl Kernel {
             stamps: map_memory::<Stamps>(&pins, maps::STAMPS)?,
             backends: map_memory::<Backend>(&pins, maps::BACKENDS)?,
             flows: map_memory::<FlowSet>(&pins, maps::FLOWS)?,
+            reverse: map_memory::<FlowSet>(&pins, maps::REVERSE)?,
             pins,
             ebpf,
             _lock: lock,
@@ -197,6 +201,15 @@ impl Dataplane for Kernel {
         self.replies.set(key, reply)
     }
 
+    fn nat_addresses(&self) -> Result<Vec<Address>, DataplaneError> {
+        let all = self.nat_addresses.all()?;
+        Ok(all.into_iter().map(|(address, _)| address).collect())
+    }
+
+    fn set_nat_address(&mut self, address: &Address, there: bool) -> Result<(), DataplaneError> {
+        self.nat_addresses.set(address, there.then_some(1))
+    }
+
     fn own_addresses(&self) -> Result<Vec<Address>, DataplaneError> {
         Ok(self
             .own_addresses
@@ -265,6 +278,14 @@ impl Dataplane for Kernel {
 
     fn flow_cells(&self, index: u32) -> Result<impl FlowCells + '_, DataplaneError> {
         Ok(mapped::Entry::new(&self.flows, index))
+    }
+
+    fn reverse_sets(&self) -> u32 {
+        self.reverse.entries()
+    }
+
+    fn reverse_cells(&self, index: u32) -> Result<impl FlowCells + '_, DataplaneError> {
+        Ok(mapped::Entry::new(&self.reverse, index))
     }
 
     fn counters(&self) -> Result<Vec<u64>, DataplaneError> {
