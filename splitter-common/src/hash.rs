@@ -16,8 +16,9 @@
 //! |---|---|---|---|---|---|---|---|
 //! | | source address | destination address | source port | destination port | protocol (6, 17) | `0x06` | zero |
 //!
-//! [`client_hash`] is over the same strings with a source port of zero, and `0x84` or `0x86` for `0x04` or `0x06`, so
-//! that it is never the hash of a flow. [`reverse_hash`], of a flow as its backend sees it, is over the same strings with
+//! [`client_hash`] is over the same strings with ports of zero, so that a client has one slot whichever port of the
+//! service it dials; with the bits of the source address after the first `Service::client_prefix` (0: none of them)
+//! zero; and with `0x84` or `0x86` for `0x04` or `0x06`, so that it is never the hash of a flow. [`reverse_hash`], of a flow as its backend sees it, is over the same strings with
 //! the backend's address and port as destination, and `0x44` or `0x46`.
 //!
 //! The strings are whole 64-bit words, so the last SipHash block holds nothing but the length (16 or 40) in its top
@@ -29,19 +30,41 @@ use crate::datapath::parse::Headers;
 
 const FAMILY_V4: u8 = 0x04;
 const FAMILY_V6: u8 = 0x06;
-const CLIENT: u8 = 0x80;
-const REVERSE: u8 = 0x40;
+/// What a hash is of.
+#[derive(Clone, Copy)]
+struct Kind {
+    mark: u8,
+    /// Leading bits of the source address that count.
+    prefix: u32,
+}
+
+const FLOW: Kind = Kind {
+    mark: 0,
+    prefix: 128,
+};
+const CLIENT: Kind = Kind { mark: 0x80, ..FLOW };
+const REVERSE: Kind = Kind { mark: 0x40, ..FLOW };
 
 /// Hash of the 5-tuple.
 #[inline(always)]
 pub fn flow_hash(key: &[u64; 2], headers: &Headers) -> u64 {
-    of_headers(key, headers, headers.source_port, 0)
+    let ports =
+        u64::from(headers.source_port.to_be()) | u64::from(headers.destination_port.to_be()) << 16;
+    of_headers(key, headers, ports, FLOW)
 }
 
-/// Hash of the client's address with the service it talks to: the source port has no part in it.
+/// Hash of the client's address, or of its first `prefix` bits (0: all), with the VIP and protocol that it talks to: the
+/// ports have no part in it.
 #[inline(always)]
-pub fn client_hash(key: &[u64; 2], headers: &Headers) -> u64 {
-    of_headers(key, headers, 0, CLIENT)
+pub fn client_hash(key: &[u64; 2], headers: &Headers, prefix: u8) -> u64 {
+    let kind = match prefix {
+        0 => CLIENT,
+        bits => Kind {
+            prefix: u32::from(bits),
+            ..CLIENT
+        },
+    };
+    of_headers(key, headers, 0, kind)
 }
 
 /// Hash of a flow as its backend sees it: what tells reverse records apart.
@@ -81,7 +104,7 @@ pub struct Reverse<'a> {
 #[inline(always)]
 pub fn slot(key: &[u64; 2], service: &Service, headers: &Headers, flow_hash: u64) -> u32 {
     let hash = if service.affinity == Affinity::Client as u8 {
-        client_hash(key, headers)
+        client_hash(key, headers, service.client_prefix)
     } else {
         flow_hash
     };
@@ -91,8 +114,7 @@ pub fn slot(key: &[u64; 2], service: &Service, headers: &Headers, flow_hash: u64
 }
 
 #[inline(always)]
-fn of_headers(key: &[u64; 2], headers: &Headers, source_port: u16, kind: u8) -> u64 {
-    let ports = u64::from(source_port.to_be()) | u64::from(headers.destination_port.to_be()) << 16;
+fn of_headers(key: &[u64; 2], headers: &Headers, ports: u64, kind: Kind) -> u64 {
     let (source, destination) = (&headers.source, &headers.destination);
     let (ipv6, protocol) = (headers.ipv6 != 0, headers.protocol);
     hash(key, ipv6, source, destination, ports, protocol, kind)
@@ -106,21 +128,35 @@ fn hash(
     destination: &Address,
     ports: u64,
     protocol: u8,
-    kind: u8,
+    kind: Kind,
 ) -> u64 {
     let mut state = State::new(key);
     let (family, length) = if !ipv6 {
-        state.absorb(v4_word(source) | v4_word(destination) << 32);
+        state.absorb(first_bits(v4_word(source), kind.prefix) | v4_word(destination) << 32);
         (FAMILY_V4, 16)
     } else {
-        state.absorb(low_word(source));
-        state.absorb(high_word(source));
+        state.absorb(first_bits(low_word(source), kind.prefix));
+        state.absorb(first_bits(
+            high_word(source),
+            kind.prefix.saturating_sub(64),
+        ));
         state.absorb(low_word(destination));
         state.absorb(high_word(destination));
         (FAMILY_V6, 40)
     };
-    state.absorb(ports | u64::from(protocol) << 32 | u64::from(family | kind) << 40);
+    state.absorb(ports | u64::from(protocol) << 32 | u64::from(family | kind.mark) << 40);
     state.finish(length)
+}
+
+/// The first `bits` bits, as they stand on the wire, of a word read from there in little endian; the others are zero.
+#[inline(always)]
+fn first_bits(word: u64, bits: u32) -> u64 {
+    let mask = if bits >= 64 {
+        u64::MAX
+    } else {
+        !(u64::MAX >> bits)
+    };
+    word & mask.swap_bytes()
 }
 
 /// The IPv4 address in an IPv4-mapped one, its first byte lowest.
@@ -240,10 +276,11 @@ mod tests {
             192, 0, 2, 1, 203, 0, 113, 10, 0x12, 0x34, 0x01, 0xbb, 6, 0x04, 0, 0,
         ];
         assert_eq!(flow_hash(&KEY, &v4), textbook(&KEY, &bytes));
-        let bytes = [
-            192, 0, 2, 1, 203, 0, 113, 10, 0, 0, 0x01, 0xbb, 6, 0x84, 0, 0,
-        ];
-        assert_eq!(client_hash(&KEY, &v4), textbook(&KEY, &bytes));
+        let bytes = [192, 0, 2, 1, 203, 0, 113, 10, 0, 0, 0, 0, 6, 0x84, 0, 0];
+        assert_eq!(client_hash(&KEY, &v4, 0), textbook(&KEY, &bytes));
+        assert_eq!(client_hash(&KEY, &v4, 32), textbook(&KEY, &bytes));
+        let bytes = [192, 0, 0, 0, 203, 0, 113, 10, 0, 0, 0, 0, 6, 0x84, 0, 0];
+        assert_eq!(client_hash(&KEY, &v4, 22), textbook(&KEY, &bytes));
 
         let v6 = Headers {
             ipv6: 1,
@@ -257,6 +294,13 @@ mod tests {
         bytes.extend(v6.destination);
         bytes.extend([0x12, 0x34, 0x01, 0xbb, 17, 0x06, 0, 0]);
         assert_eq!(flow_hash(&KEY, &v6), textbook(&KEY, &bytes));
+        let mut client = bytes.clone();
+        client.truncate(32);
+        client.extend([0, 0, 0, 0, 17, 0x86, 0, 0]);
+        assert_eq!(client_hash(&KEY, &v6, 0), textbook(&KEY, &client));
+        client[7] &= 0xfe;
+        client[8..16].fill(0);
+        assert_eq!(client_hash(&KEY, &v6, 63), textbook(&KEY, &client));
     }
 
     #[test]

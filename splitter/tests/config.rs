@@ -107,7 +107,10 @@ backends = []
     let [dns] = &configuration.services[..] else {
         panic!("one service")
     };
-    assert_eq!((dns.name.as_str(), dns.port, dns.slots), ("dns", 53, 4096));
+    assert_eq!(
+        (dns.name.as_str(), dns.ports.to_string(), dns.slots),
+        ("dns", "53".to_owned(), 4096)
+    );
     assert_eq!(dns.vip.to_string(), "2001:db8::53");
     assert_eq!((dns.protocol, dns.mode), (Protocol::Udp, Mode::Nat));
     assert_eq!(
@@ -136,8 +139,8 @@ backends = []
     assert_eq!(
         backends,
         [
-            vec![v("2001:db8::1", 53, 1), v("2001:db8::1", 5353, 65_535)],
-            vec![v("2001:db8::2", 53, 1)],
+            vec![v("2001:db8::1", 0, 1), v("2001:db8::1", 5353, 65_535)],
+            vec![v("2001:db8::2", 0, 1)],
             vec![]
         ]
     );
@@ -154,8 +157,8 @@ fn what_need_not_be_written() {
         ("blue", 10_000)
     );
     assert_eq!(
-        web.versions[0].backends[0].port, 443,
-        "a dsr backend's port is the service's"
+        web.versions[0].backends[0].port, 0,
+        "a backend gets the port that the client dialled"
     );
     assert_eq!(minimal.daemon.seed, None);
 }
@@ -348,5 +351,19 @@ proptest! {
             prop_assert!(!error.to_string().contains('\n'), "{error}");
             prop_assert!(!error.found.is_empty() && !error.expected.is_empty(), "{error}");
         }
+    }
+}
+
+#[test]
+fn ports_are_read_alone_in_arrays_and_in_ranges() {
+    for (written, ports) in [
+        ("port = 443", "443"),
+        ("ports = [443]", "443"),
+        ("ports = [443, 80, \"8000-8099\"]", "80,443,8000-8099"),
+        ("ports = \"8000-9023\"", "8000-9023"),
+        ("ports = [\"1-2\", \"65534-65535\"]", "1-2,65534-65535"),
+    ] {
+        let configuration = parse(&MINIMAL.replace("port = 443", written)).unwrap();
+        assert_eq!(configuration.services[0].ports.to_string(), ports);
     }
 }

@@ -60,8 +60,10 @@ def message(flow, client):
     source = ipaddress.ip_address(flow["source"])
     destination = ipaddress.ip_address(flow["destination"])
     kind = {4: 0x04, 6: 0x06}[source.version] | (0x80 if client else 0)
-    port = 0 if client else flow["source_port"]
-    tail = struct.pack(">HHBBH", port, flow["destination_port"], flow["protocol"], kind, 0)
+    ports = (0, 0) if client else (flow["source_port"], flow["destination_port"])
+    tail = struct.pack(">HHBBH", *ports, flow["protocol"], kind, 0)
+    if client and flow["prefix"]:
+        source = ipaddress.ip_network((source, flow["prefix"]), strict=False).network_address
     return source.packed + destination.packed + tail
 
 
@@ -69,6 +71,7 @@ def main():
     paper = siphash(2, 4, bytes(range(16)), bytes(range(15)))
     assert paper == 0xA129CA6149BE45E5, hex(paper)
     rng = random.Random(2012)
+    prefixes = random.Random(24)
     vectors = []
     for number in range(200):
         wide = number % 2 == 1
@@ -82,6 +85,7 @@ def main():
             "source_port": rng.getrandbits(16),
             "destination_port": rng.getrandbits(16),
             "protocol": rng.choice([6, 17]),
+            "prefix": prefixes.choice([0, prefixes.randint(1, 128 if wide else 32)]),
         }
         vectors.append(
             {

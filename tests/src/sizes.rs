@@ -11,6 +11,9 @@
 //! | `SPLITTER_RESTARTS` | 3 | restarts of each kind in `traffic_restart` |
 //! | `SPLITTER_SHARE_SAMPLES` | 2000 | requests that each share in `traffic_transition` is measured from |
 //! | `SPLITTER_EXPLAINED` | 10000 | flows compared with the kernel in `control_explain` |
+//! | `SPLITTER_FLOOD_HELD` | 2000 | connections held in `traffic_flood` |
+//! | `SPLITTER_FLOOD_FRAMES` | 1000000 | forged SYNs, and as many ACKs, in `traffic_flood` |
+//! | `SPLITTER_FLOOD_RATE` | 100000 | forged frames a second, at most |
 
 /// Reads a size.
 ///
@@ -66,4 +69,19 @@ pub fn share_samples() -> usize {
 /// Flows compared with the kernel in `control_explain`.
 pub fn explained() -> usize {
     size("SPLITTER_EXPLAINED", 10_000)
+}
+
+/// Connections held in `traffic_flood`.
+pub fn flood_held() -> usize {
+    size("SPLITTER_FLOOD_HELD", 2000)
+}
+
+/// Forged SYNs, and as many ACKs, in `traffic_flood`.
+pub fn flood_frames() -> u64 {
+    size("SPLITTER_FLOOD_FRAMES", 1_000_000) as u64
+}
+
+/// Forged frames a second in `traffic_flood`, at most.
+pub fn flood_rate() -> u64 {
+    size("SPLITTER_FLOOD_RATE", 100_000) as u64
 }

@@ -64,6 +64,7 @@ fn layouts_are_the_blessed_ones() {
             mode,
             affinity,
             in_use,
+            client_prefix,
             index,
             routed,
             flows,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket};
 use splitter::api::client::Client;
-use splitter::api::types::ExplainView;
+use splitter::api::types::{Caller, ExplainView};
 use splitter_tests::lab::{Config, Family, Lab, Program, Splitter, Topology};
 use splitter_tests::servers::Servers;
 use splitter_tests::weights::Random;
@@ -90,11 +90,12 @@ impl Comparison<'_> {
             1..4 => Kind::Syn,
             _ => Kind::Established,
         };
-        let explained = self.runtime.block_on(self.client.explain(
-            "web",
-            flow.client.ip(),
-            Some(flow.client.port()),
-        ))?;
+        let caller = Caller {
+            client: flow.client.ip(),
+            port: Some(flow.client.port()),
+            service_port: None,
+        };
+        let explained = self.runtime.block_on(self.client.explain("web", caller))?;
         // A sequence number far from that of every SYN of this flow: not the end of its handshake.
         let sequence = match kind {
             Kind::Syn => self.random.next_u64() as u32 & 0x3fff_ffff,

@@ -17,6 +17,7 @@ struct Vector {
     source_port: u16,
     destination_port: u16,
     protocol: u8,
+    prefix: u8,
     flow: String,
     client: String,
 }
@@ -53,7 +54,7 @@ fn agrees_with_the_textbook() {
             "{name}"
         );
         assert_eq!(
-            format!("{:016x}", client_hash(&key, &headers)),
+            format!("{:016x}", client_hash(&key, &headers, vector.prefix)),
             vector.client,
             "{name}"
         );

@@ -2,6 +2,7 @@
 
 mod commands;
 mod facts;
+mod fuzz;
 mod needs;
 mod process;
 mod setup;
@@ -54,6 +55,11 @@ enum Verb {
     /// Client, edge host and four HTTP servers in network namespaces of their own, the real daemon and the real
     /// command line. Ends with exit code 1 if one established flow broke or a measured share is off. Needs root.
     Demo(Demo),
+    /// Fuzzes the packet path with libFuzzer
+    ///
+    /// Each target, or one: `parse` is the parser, `steer` the whole steering function on worlds and sequences of frames.
+    /// A failing input is kept in `target/fuzz/found`. Needs a C++ compiler, for libFuzzer itself.
+    Fuzz(Fuzz),
 }
 
 /// Whether missing things may be installed.
@@ -89,6 +95,18 @@ struct Demo {
     /// How packets get to the backends
     #[arg(long, value_enum)]
     mode: Option<DemoMode>,
+    #[command(flatten)]
+    install: Install,
+}
+
+#[derive(Args)]
+struct Fuzz {
+    /// The target
+    #[arg(value_parser = fuzz::TARGETS)]
+    target: Option<String>,
+    /// How long each target runs
+    #[arg(long, default_value_t = 600)]
+    seconds: u32,
     #[command(flatten)]
     install: Install,
 }
@@ -137,6 +155,13 @@ fn main() -> ExitCode {
             }
             commands::demo(&tree, &mut steps, !demo.install.no_install, &arguments)
         }
+        Verb::Fuzz(fuzz) => fuzz::run(
+            &tree,
+            &mut steps,
+            !fuzz.install.no_install,
+            fuzz.target.as_deref(),
+            fuzz.seconds,
+        ),
     };
     steps.print();
     match outcome {

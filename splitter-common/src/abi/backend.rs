@@ -43,7 +43,7 @@ impl Backend {
 
 /// The source of a packet that may be a reply in `nat` mode.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Pod, Zeroable)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Pod, Zeroable)]
 pub struct ReplyKey {
     /// The backend's address.
     pub address: Address,

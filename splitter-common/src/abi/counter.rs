@@ -90,6 +90,8 @@ counters! {
     DropTtl = "drop_ttl", Drop;
     /// A SYN in the moment of a hand-over; the client sends it again.
     DropHandover = "drop_handover", Drop;
+    /// A SYN of a slot in transition whose flow set is full of handshakes, as in a flood; the client sends it again.
+    DropNoRoom = "drop_no_room", Drop;
     /// Other packets of the same flow set were being worked on for too long; the sender sends it again.
     DropBusy = "drop_busy", Drop;
     /// A client's port is in use by its flow to another service of the same backend, which could not tell them apart.

@@ -110,7 +110,7 @@ pub struct Service {
     pub first_backend: u32,
     /// How many entries of `BACKENDS` are its own.
     pub backend_count: u32,
-    /// Destination port, host order.
+    /// The lowest destination port that it was first started with, host order; others come and go.
     pub port: u16,
     /// IP protocol number: 6 TCP, 17 UDP.
     pub protocol: u8,
@@ -124,8 +124,10 @@ pub struct Service {
     pub index: u16,
     /// 1: it may have routes, so clients are looked up in `ROUTES`.
     pub routed: u8,
+    /// Leading bits of the client's address that affinity looks at; 0: all of them.
+    pub client_prefix: u8,
     /// A [`Flows`]; 0 where the protocol is TCP.
     pub flows: u8,
     /// Zero.
-    pub reserved: [u8; 2],
+    pub reserved: [u8; 1],
 }

@@ -18,7 +18,7 @@ impl Choice {
         Self(backend as u32)
     }
 
-    /// Dropped in a hand-over, for a busy set, or by a fault.
+    /// Dropped in a hand-over, for want of room, for a busy set, or by a fault.
     #[inline(always)]
     pub const fn drop(counter: Counter) -> Self {
         Self(Self::DROP | counter as u32)
@@ -31,9 +31,11 @@ impl Choice {
             return Ok(self.0 as u16);
         }
         const HANDOVER: u32 = Counter::DropHandover as u32;
+        const NO_ROOM: u32 = Counter::DropNoRoom as u32;
         const BUSY: u32 = Counter::DropBusy as u32;
         Err(match self.0 & !Self::DROP {
             HANDOVER => Counter::DropHandover,
+            NO_ROOM => Counter::DropNoRoom,
             BUSY => Counter::DropBusy,
             _ => Counter::DropInternal,
         })

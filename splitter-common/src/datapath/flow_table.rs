@@ -20,7 +20,8 @@
 //!   (k ≤ 20, four million records; what lies above is not used) a record is told apart by 44 + k bits: one flow is
 //!   taken for another with a live record of the *same service* with a probability of n / 2^(44 + k), n being
 //!   the number of live records; for a full table of a million that is 2^-42.
-//! * A **live record is never evicted**. Expired ones are reused in place. At most [`QUOTA`] entries of a set are
+//! * A **live record is never evicted**, but for a pending one near its end ([`PENDING_SPARE_NS`]), which gives way to
+//!   another flow's SYN: so the room that a flood of SYNs holds comes back soon. Expired ones are reused in place. At most [`QUOTA`] entries of a set are
 //!   pending and at most [`QUOTA`] learned once; records become confirmed in place and need no room. A new flow must
 //!   find room although others live long, so the last free entry of a set is never given to a learned record: records
 //!   that began as learned, confirmed since or not, hold three of the four at most, whatever is sent, and the fourth
@@ -38,6 +39,12 @@ use crate::abi::{ENTRIES_PER_SET, WORDS_PER_SET};
 pub const QUOTA: u64 = 2;
 /// A bit for each entry of a set.
 const ALL_ENTRIES: u64 = (1 << ENTRIES_PER_SET) - 1;
+/// In the last seconds of its life a pending record gives way to another flow's SYN that finds no room else, nanoseconds.
+/// Every service's `T_pending` is longer than this by its `D` and by 3 s at least, so it is past the time in which copies
+/// of its SYN must find it, and a client whose handshake takes longer than that in a flood is not known any more.
+pub const PENDING_SPARE_NS: u64 = 7_000_000_000;
+/// The same in ticks, less two: both ends of a life are rounded.
+const PENDING_SPARE_TICKS: u64 = (PENDING_SPARE_NS >> TICK_SHIFT) - 2;
 /// Attempts at a set's lock before a packet is dropped.
 const LOCK_TRIES: u32 = 32;
 
@@ -113,6 +120,12 @@ impl Record {
     #[inline(always)]
     pub const fn is_live(&self, now_ns: u64) -> bool {
         !passed(self.deadline, tick(now_ns))
+    }
+
+    /// Whether it is live, but a pending one that gives way to another flow's SYN.
+    pub const fn gives_way(&self, now_ns: u64) -> bool {
+        let left = self.deadline.wrapping_sub(tick(now_ns)) as u64;
+        matches!(self.kind, Kind::Pending) && self.is_live(now_ns) && left < PENDING_SPARE_TICKS
     }
 }
 
@@ -276,6 +289,8 @@ pub(super) struct Scan {
     /// The flow's pending record.
     pub(super) pending: Found,
     occupied: u64,
+    /// Pending records that give way, see [`PENDING_SPARE_NS`].
+    old_pending: u64,
     pending_live: u64,
     learned_live: u64,
 }
@@ -311,8 +326,10 @@ impl Scan {
         let high = (kind >> 1) & 1;
         // 1 where the difference is 0: it has 44 bits, so only 0 - 1 sets bit 63.
         let hit = (((a >> TAG_SHIFT) & TAG_MASK) ^ tag).wrapping_sub(1) >> 63;
-        let unexpired = ((b >> 32).wrapping_sub(u64::from(now)) >> 31 & 1) ^ 1;
+        let left = (b >> 32).wrapping_sub(u64::from(now)) & 0xffff_ffff;
+        let unexpired = (left >> 31) ^ 1;
         let live = (low | high) & unexpired;
+        let old = left.wrapping_sub(PENDING_SPARE_TICKS) >> 63;
 
         let pending = hit & low & (high ^ 1);
         let select = pending.wrapping_neg();
@@ -327,6 +344,7 @@ impl Scan {
         self.confirmed.b |= b & select;
 
         self.occupied |= live << ENTRY;
+        self.old_pending |= (live & low & (high ^ 1) & old) << ENTRY;
         self.pending_live += live & low & (high ^ 1);
         self.learned_live += live & high & (low ^ 1);
     }
@@ -338,7 +356,17 @@ impl Scan {
         if self.pending.bit & self.occupied != 0 {
             return self.pending.bit;
         }
-        self.room(self.pending.bit, self.pending_live)
+        let room = self.room(self.pending.bit, self.pending_live);
+        if room != 0 {
+            return room;
+        }
+        self.old_pending & self.old_pending.wrapping_neg()
+    }
+
+    /// Whether room for a pending record will be there soon: some of it is held by pending records.
+    #[inline(always)]
+    pub(super) const fn room_comes(&self) -> bool {
+        self.pending_live != 0
     }
 
     /// Bit of the entry for a learned record of the flow; 0 where there is no room, or where it would be the last one

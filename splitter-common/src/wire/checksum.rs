@@ -122,6 +122,96 @@ mod tests {
         }
     }
 
+    /// Words where one's complement sums carry, or have two forms of zero.
+    const CORNERS: [u16; 12] = [
+        0, 1, 2, 0x7fff, 0x8000, 0x8001, 0xff00, 0x00ff, 0xfffd, 0xfffe, 0xffff, 0x0100,
+    ];
+
+    /// A checksum over three words, the first of which changes; never over nothing but zeros, whose sum no packet has:
+    /// protocol and length are part of it.
+    fn three(first: u16, second: u16) -> u16 {
+        let [a, b] = first.to_be_bytes();
+        let [c, d] = second.to_be_bytes();
+        full(&[a, b, c, d, 0, 6])
+    }
+
+    #[test]
+    fn every_new_word_for_every_corner() {
+        for second in CORNERS {
+            for old in CORNERS {
+                for new in 0..=u16::MAX {
+                    let change = Change::none().word(old, new);
+                    let after = change.apply(three(old, second));
+                    assert_eq!(after, three(new, second), "{old:#x} {new:#x} {second:#x}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_old_word_for_every_corner() {
+        for second in CORNERS {
+            for new in CORNERS {
+                for old in 0..=u16::MAX {
+                    let change = Change::none().word(old, new);
+                    let after = change.apply_udp(three(old, second));
+                    let right = match three(new, second) {
+                        _ if three(old, second) == 0 => 0,
+                        0 => 0xffff,
+                        sum => sum,
+                    };
+                    assert_eq!(after, right, "{old:#x} {new:#x} {second:#x}");
+                }
+            }
+        }
+    }
+
+    /// UDP sends a sum of zero as all ones, which is the same number: a change leads on from it.
+    #[test]
+    fn udp_leads_on_from_all_ones() {
+        for old in 0..=u16::MAX {
+            // The second word that makes the sum of all three zero's other form.
+            let second = !(u32::from(old) + 6).rem_euclid(0xffff) as u16;
+            assert!([0, 0xffff].contains(&three(old, second)), "{old:#x}");
+            for new in CORNERS {
+                let after = Change::none().word(old, new).apply_udp(0xffff);
+                let right = match three(new, second) {
+                    0 => 0xffff,
+                    sum => sum,
+                };
+                assert_eq!(after, right, "{old:#x} {new:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_port_and_time_to_live_at_the_corners() {
+        for old in CORNERS {
+            for new in CORNERS {
+                for port in CORNERS {
+                    let address = |word: u16| -> Address {
+                        core::array::from_fn(|at| word.to_be_bytes()[at % 2])
+                    };
+                    let ttl = port.to_be_bytes()[0] | 1;
+                    let sum = |word: u16, port: u16, ttl: u8| {
+                        let mut bytes = address(word).to_vec();
+                        bytes.extend(port.to_be_bytes());
+                        bytes.extend([ttl, 6]);
+                        full(&bytes)
+                    };
+                    let change = Change::none()
+                        .v6(&address(old), &address(new))
+                        .word(old, port)
+                        .word(
+                            u16::from_be_bytes([ttl, 6]),
+                            u16::from_be_bytes([ttl - 1, 6]),
+                        );
+                    assert_eq!(change.apply(sum(old, old, ttl)), sum(new, port, ttl - 1));
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_example_of_rfc_1624() {
         assert_eq!(Change::none().word(0x5555, 0x3285).apply(0xdd2f), 0x0000);

@@ -1,7 +1,6 @@
 //! The other end of the API: what the command line asks of a running daemon.
 
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +13,8 @@ use tokio::net::UnixStream;
 
 use super::RequestError;
 use super::types::{
-    ChangeView, ErrorView, ExplainView, FlowList, ServiceList, ServiceView, SetWeights, StatsView,
+    Caller, ChangeView, ErrorView, ExplainView, FlowList, ServiceList, ServiceView, SetWeights,
+    StatsView,
 };
 
 /// How long an answer may take; longer than the server allows itself, so that its own word comes first.
@@ -115,15 +115,14 @@ impl Client {
     /// # Errors
     ///
     /// See [`ClientError`].
-    pub async fn explain(
-        &self,
-        service: &str,
-        client: IpAddr,
-        port: Option<u16>,
-    ) -> Answer<ExplainView> {
-        let mut path = format!("/v1/services/{}/explain?client={client}", escaped(service));
-        if let Some(port) = port {
-            path += &format!("&port={port}");
+    pub async fn explain(&self, service: &str, caller: Caller) -> Answer<ExplainView> {
+        let (service, client) = (escaped(service), caller.client);
+        let mut path = format!("/v1/services/{service}/explain?client={client}");
+        let ports = [("port", caller.port), ("service_port", caller.service_port)];
+        for (name, port) in ports {
+            if let Some(port) = port {
+                path += &format!("&{name}={port}");
+            }
         }
         self.get(path).await
     }

@@ -6,10 +6,10 @@ pub mod client;
 pub mod server;
 pub mod types;
 
-use std::net::IpAddr;
-
 use tokio::sync::oneshot;
-use types::{ChangeView, ExplainView, FlowList, ServiceList, ServiceView, SetWeights, StatsView};
+use types::{
+    Caller, ChangeView, ExplainView, FlowList, ServiceList, ServiceView, SetWeights, StatsView,
+};
 
 /// Why the daemon could not do as asked; each maps to one HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +63,7 @@ pub enum Request {
     /// Change of weights. A cutover is one, too.
     Weights(String, SetWeights, Answer<ChangeView>),
     /// Where a flow goes.
-    Explain(String, IpAddr, Option<u16>, Answer<ExplainView>),
+    Explain(String, Caller, Answer<ExplainView>),
     /// Flow records of a service, at most so many listed.
     Flows(String, usize, Answer<FlowList>),
     /// Counters.

@@ -16,8 +16,10 @@ pub struct ServiceView {
     pub name: String,
     /// VIP.
     pub vip: std::net::IpAddr,
-    /// Port.
+    /// Port; the lowest where there are several.
     pub port: u16,
+    /// All ports, as short as they can be written: `80,443,8000-8099`.
+    pub ports: String,
     /// `tcp` or `udp`.
     pub protocol: String,
     /// `dsr` or `nat`.
@@ -58,7 +60,7 @@ pub struct VersionView {
 pub struct BackendView {
     /// Address.
     pub address: std::net::IpAddr,
-    /// Port.
+    /// Port; 0 where it is the one that the client dialled, of several.
     pub port: u16,
     /// Weight within the version.
     pub weight: u32,
@@ -137,7 +139,7 @@ pub struct ChangeView {
     pub dry_run: bool,
 }
 
-/// `GET /v1/services/{name}/explain?client=IP[&port=N]`.
+/// `GET /v1/services/{name}/explain?client=IP[&port=N][&service_port=N]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExplainView {
     /// Service.
@@ -146,6 +148,8 @@ pub struct ExplainView {
     pub client: std::net::IpAddr,
     /// The client's port; none where affinity makes it irrelevant or it was not given.
     pub port: Option<u16>,
+    /// The port of the service that it dials.
+    pub service_port: u16,
     /// Slot number within the service.
     pub slot: u32,
     /// State of the slot: `steady`, `track`, `handover` or `residue`.
@@ -166,6 +170,18 @@ pub struct ExplainView {
     pub because: Vec<String>,
 }
 
+/// Whose flow is asked about: the query of `explain`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Caller {
+    /// The client's address.
+    pub client: std::net::IpAddr,
+    /// The client's port.
+    pub port: Option<u16>,
+    /// The port of the service that it dials; may be left out where there is one.
+    pub service_port: Option<u16>,
+}
+
 /// Names a backend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackendRef {
@@ -173,7 +189,7 @@ pub struct BackendRef {
     pub version: Option<String>,
     /// Address.
     pub address: std::net::IpAddr,
-    /// Port.
+    /// Port; 0 where it is the one that the client dialled, of several.
     pub port: u16,
     /// Number in slot words.
     pub number: u16,

@@ -6,7 +6,7 @@ use super::Global;
 use super::failure::Failure;
 use super::format::{address, backend, count, seconds};
 use super::output::{Output, Paint};
-use crate::api::types::{ExplainView, RecordView};
+use crate::api::types::{Caller, ExplainView, RecordView};
 
 /// What `explain` takes.
 #[derive(Debug, clap::Args)]
@@ -16,6 +16,9 @@ pub(super) struct Arguments {
     /// The client's address, and its port where flows are told apart by it; IPv6 with a port in brackets.
     #[arg(long, value_name = "IP[:PORT]", value_parser = client)]
     client: Client,
+    /// The port of the service that it dials, where the service has several.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +55,12 @@ fn client(text: &str) -> Result<Client, String> {
 
 pub(super) async fn run(it: &Arguments, global: &Global, out: &mut Output) -> Result<(), Failure> {
     let Client { ip, port } = it.client;
-    let view = global.client()?.explain(&it.service, ip, port).await?;
+    let caller = Caller {
+        client: ip,
+        port,
+        service_port: it.port,
+    };
+    let view = global.client()?.explain(&it.service, caller).await?;
     out.view(&view, story)
 }
 

@@ -50,7 +50,18 @@ pub(super) fn moment(at: jiff::Timestamp) -> String {
 
 /// An address with its port; IPv6 in brackets.
 pub(super) fn address(ip: IpAddr, port: u16) -> String {
-    SocketAddr::new(ip, port).to_string()
+    match port {
+        0 => ip.to_string(),
+        port => SocketAddr::new(ip, port).to_string(),
+    }
+}
+
+/// What clients of a service dial: `203.0.113.10:443`, `203.0.113.10:80,443,8000-8099`.
+pub(super) fn front(service: &ServiceView) -> String {
+    match service.vip {
+        IpAddr::V4(vip) => format!("{vip}:{}", service.ports),
+        IpAddr::V6(vip) => format!("[{vip}]:{}", service.ports),
+    }
 }
 
 /// A backend: `blue 10.0.0.11:8080`.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Global;
 use super::failure::Failure;
-use super::format::{address, count, moment, percent, plural, seconds, slots_in_transition};
+use super::format::{address, count, front, moment, percent, plural, seconds, slots_in_transition};
 use super::output::{Output, Paint};
 use super::table::Table;
 use super::watch;
@@ -61,7 +61,7 @@ pub(super) fn table(service: &ServiceView, paint: Paint) -> String {
         "{}  {} {}  mode {}, affinity {}, stable {}, {}\n\n",
         paint.bold(&service.name),
         service.protocol,
-        address(service.vip, service.port),
+        front(service),
         service.mode,
         service.affinity,
         service.stable,

@@ -2,7 +2,7 @@
 
 use super::Global;
 use super::failure::Failure;
-use super::format::{address, plural, short_percent, slots_in_transition};
+use super::format::{front, plural, short_percent, slots_in_transition};
 use super::output::{Output, Paint};
 use super::table::Table;
 use crate::api::types::ServiceList;
@@ -39,7 +39,7 @@ fn table(list: &ServiceList, paint: Paint) -> String {
         };
         table.row([
             paint.bold(&service.name),
-            address(service.vip, service.port),
+            front(service),
             service.protocol.clone(),
             service.mode.clone(),
             service.stable.clone(),

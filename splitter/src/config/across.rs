@@ -6,7 +6,12 @@ use std::net::IpAddr;
 use super::ConfigError;
 use super::node::Node;
 use super::service::Seen;
-use crate::model::{Announce, DaemonSettings, Protocol};
+use crate::model::{Announce, DaemonSettings, Ports, Protocol};
+
+/// Ports of all services: each is a row of a map.
+const PORTS: usize = 65_536;
+/// Ways back of `nat` backends: each backend has one for each port that it answers on.
+const REPLIES: usize = 65_536;
 
 /// A place that errors about a later one refer to.
 struct Place {
@@ -34,6 +39,7 @@ impl std::fmt::Display for Place {
 pub(super) struct Across {
     max_slots: u32,
     slots: u32,
+    ports: usize,
     names: HashMap<String, Place>,
     fronts: HashMap<(IpAddr, u16, Protocol), Place>,
     hairpin_sources: Vec<IpAddr>,
@@ -61,6 +67,24 @@ impl Across {
 
     /// One service for a VIP, port and protocol, and none that sends its packets to another one's VIP.
     pub(super) fn admit_front(
+        &mut self,
+        vip: IpAddr,
+        ports: &Ports,
+        protocol: Protocol,
+        node: &Node<'_>,
+    ) -> Result<(), ConfigError> {
+        self.ports += ports.count();
+        if self.ports > PORTS {
+            let found = format!("{} ports of all services", self.ports);
+            return Err(node.refuse(found, "at most 65,536 ports in all services"));
+        }
+        for port in ports.iter() {
+            self.admit_port((vip, port, protocol), node)?;
+        }
+        Ok(())
+    }
+
+    fn admit_port(
         &mut self,
         front: (IpAddr, u16, Protocol),
         node: &Node<'_>,
@@ -140,17 +164,35 @@ impl Across {
     pub(super) fn admit_nat_backends(
         &mut self,
         protocol: Protocol,
+        ports: &Ports,
         backends: Seen<'_>,
     ) -> Result<(), ConfigError> {
         let mut backends: Vec<_> = backends.into_iter().collect();
         backends.sort_by_key(|(_, node)| node.position());
-        for ((address, port), node) in backends {
+        let dialled: Vec<u16> = ports.iter().collect();
+        let each_port = backends.into_iter().flat_map(|((address, port), node)| {
+            let ports = if port == 0 {
+                dialled.clone()
+            } else {
+                vec![port]
+            };
+            ports
+                .into_iter()
+                .map(move |port| (address, port, node.clone()))
+        });
+        for (address, port, node) in each_port {
             let key = (address, port, protocol);
             let what = format!("{address} port {port} {}", protocol_name(protocol));
             self.admit_address(address, "a backend's address", &node)?;
             if let Some(vip) = self.fronts.get(&key) {
                 let found = format!("{what}, the VIP of {vip}");
                 return Err(node.refuse(found, "a backend that is not a service's VIP"));
+            }
+            if self.nat_backends.len() == REPLIES {
+                let found = "one way back more than 65,536";
+                let expected =
+                    "at most 65,536 pairs of a backend and its port in all services of mode nat";
+                return Err(node.refuse(found, expected));
             }
             let place = || Place::of(&node);
             self.nat_backends.entry(key).or_insert_with(place);

@@ -83,13 +83,11 @@ const LATER: &[(Section, &[&str])] = &[
         Section::Service,
         &[
             "analysis",
-            "client_prefix",
             "confirm_within",
             "hairpin_source",
             "health",
             "icmp_echo",
             "on_unhealthy",
-            "ports",
             "quic",
             "rollout",
             "route",

@@ -5,6 +5,7 @@ mod daemon;
 mod error;
 mod keys;
 mod node;
+mod ports;
 mod service;
 mod source;
 mod values;

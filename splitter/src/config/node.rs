@@ -61,6 +61,14 @@ impl<'a> Node<'a> {
         }
     }
 
+    pub(super) fn is_array(&self) -> bool {
+        matches!(self.value, DeValue::Array(_))
+    }
+
+    pub(super) fn is_string(&self) -> bool {
+        matches!(self.value, DeValue::String(_))
+    }
+
     pub(super) fn string(&self, expected: &str) -> Result<&'a str, ConfigError> {
         match self.value {
             DeValue::String(text) => Ok(text),

@@ -8,8 +8,8 @@ use super::across::Across;
 use super::keys::Section;
 use super::node::{Node, Table};
 use super::values::{self, Role};
-use super::{ConfigError, weights};
-use crate::model::{Affinity, Announce, Backend, Flows, Mode, Protocol, Service, Version};
+use super::{ConfigError, ports, weights};
+use crate::model::{Affinity, Announce, Backend, Flows, Mode, Ports, Protocol, Service, Version};
 use crate::plan;
 
 /// Versions that a service may have.
@@ -18,9 +18,9 @@ const VERSIONS: usize = 64;
 const BACKENDS: usize = 65_535;
 
 /// What a service's backends have to agree with.
-struct Front {
+struct Front<'a> {
     vip: IpAddr,
-    port: u16,
+    ports: &'a Ports,
     mode: Mode,
 }
 
@@ -33,12 +33,11 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
 
     let vip_node = table.require("vip", "an IPv4 or IPv6 address")?;
     let vip = values::address(&vip_node, Role::Vip)?;
-    let port_node = table.require("port", "a port from 1 to 65,535")?;
-    let port = values::port(&port_node)?;
+    let (ports, port_node) = ports::read(&table)?;
     let protocols = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];
     let protocol = table.require("protocol", "\"tcp\" or \"udp\"")?;
     let protocol = values::choice(&protocol, &protocols, &["quic"])?;
-    across.admit_front((vip, port, protocol), &port_node)?;
+    across.admit_front(vip, &ports, protocol, &port_node)?;
     let flows = read_flows(&table, protocol)?;
 
     let modes = [("dsr", Mode::Dsr), ("nat", Mode::Nat)];
@@ -51,6 +50,10 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
             &[],
         )
     })?;
+    let client_prefix = table
+        .get("client_prefix")
+        .map(|node| read_client_prefix(&node, vip, affinity))
+        .transpose()?;
     let announce_node = table.get("announce");
     let announce = values::or(&table, "announce", Announce::None, |node| {
         values::choice(
@@ -76,7 +79,11 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
         Some(drain) => read_drain(&drain.table(Section::Drain)?)?,
     };
 
-    let front = Front { vip, port, mode };
+    let front = Front {
+        vip,
+        ports: &ports,
+        mode,
+    };
     let mut seen = HashMap::new();
     let mut versions: Vec<Version> = Vec::new();
     let version_nodes = read_version_nodes(&table)?;
@@ -85,7 +92,7 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
         versions.push(version);
     }
     if mode == Mode::Nat {
-        across.admit_nat_backends(protocol, seen)?;
+        across.admit_nat_backends(protocol, &ports, seen)?;
     }
 
     let names: Vec<&str> = versions
@@ -110,11 +117,12 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
     Ok(Service {
         name,
         vip,
-        port,
+        ports,
         protocol,
         flows,
         mode,
         affinity,
+        client_prefix,
         announce,
         slots,
         stable,
@@ -133,6 +141,25 @@ fn read_flows(table: &Table<'_>, protocol: Protocol) -> Result<Flows, ConfigErro
         let known = [("hash", Flows::Hash), ("track", Flows::Track)];
         values::choice(node, &known, &[])
     })
+}
+
+fn read_client_prefix(node: &Node<'_>, vip: IpAddr, affinity: Affinity) -> Result<u8, ConfigError> {
+    if affinity == Affinity::Flow {
+        let expected = "no such key: with affinity \"flow\" the whole 5-tuple is looked at";
+        return Err(node.not(expected));
+    }
+    let (most, expected) = match vip {
+        IpAddr::V4(_) => (
+            32,
+            "a number of bits from 1 to 32, as the VIP is an IPv4 address",
+        ),
+        IpAddr::V6(_) => (
+            128,
+            "a number of bits from 1 to 128, as the VIP is an IPv6 address",
+        ),
+    };
+    let bits = node.integer(1..=most, expected)?;
+    Ok(u8::try_from(bits).expect("at most 128"))
 }
 
 const IDLE: Duration = Duration::from_secs(300);
@@ -155,12 +182,12 @@ fn read_version_nodes<'a>(table: &Table<'a>) -> Result<Vec<Node<'a>>, ConfigErro
     }
 }
 
-/// Where backends of the service stand, by address and port.
+/// Where backends of the service stand, by address and port; port 0: as the client dialled.
 pub(super) type Seen<'a> = HashMap<(IpAddr, u16), Node<'a>>;
 
 fn read_version<'a>(
     node: &Node<'a>,
-    front: &Front,
+    front: &Front<'_>,
     earlier: &[Version],
     seen: &mut Seen<'a>,
 ) -> Result<Version, ConfigError> {
@@ -188,7 +215,7 @@ fn read_version<'a>(
 
 fn read_backend<'a>(
     node: &Node<'a>,
-    front: &Front,
+    front: &Front<'_>,
     seen: &mut Seen<'a>,
 ) -> Result<Backend, ConfigError> {
     let table = node.table(Section::Backend)?;
@@ -206,8 +233,19 @@ fn read_backend<'a>(
             "no port: in dsr mode a backend gets the client's packet with the service's port";
         return Err(port.not(expected));
     }
-    let port = port_node.as_ref().map_or(Ok(front.port), values::port)?;
-    if address == front.vip && (front.mode == Mode::Dsr || port == front.port) {
+    if let (None, Some(port)) = (front.ports.only(), &port_node) {
+        let expected = "no port: the service has several, and of a reply from one port of a backend nobody could tell \
+                        which of them the client dialled";
+        return Err(port.not(expected));
+    }
+    // What the client dialled already says it: it need not be told from a backend without a port.
+    let port = port_node.as_ref().map_or(Ok(0), values::port)?;
+    let port = if front.ports.only() == Some(port) {
+        0
+    } else {
+        port
+    };
+    if address == front.vip && (front.mode == Mode::Dsr || port == 0) {
         let expected = match front.mode {
             Mode::Dsr => "the backend's own address, by which its MAC address is found",
             Mode::Nat => "another address or port: what is sent to the VIP comes back here",
@@ -220,8 +258,12 @@ fn read_backend<'a>(
     if let Some(first) = seen.get(&(address, port)) {
         let (line, _) = first.position();
         let found = format!(
-            "{} port {port}, also {} (line {line})",
+            "{}{}, also {} (line {line})",
             address_node.shown(),
+            match (port, front.ports.only()) {
+                (0, None) => String::new(),
+                (0, Some(port)) | (port, _) => format!(" port {port}"),
+            },
             first.path
         );
         return Err(address_node.refuse(found, "each backend once in a service"));

@@ -1,7 +1,5 @@
 //! Where a flow goes and why, asked of the very rules of the packet path; and the listing of flow records.
 
-use std::net::IpAddr;
-
 use splitter_common::abi::{Backend, Service as Row, Settings, SlotState, SlotWord, Stamp, Stamps};
 use splitter_common::datapath::flow_table::{Kind, Record, tick, ticks_to_ns};
 use splitter_common::datapath::parse::Headers;
@@ -15,9 +13,9 @@ use super::clock::Now;
 use super::core::Core;
 use super::live::Live;
 use crate::api::RequestError;
-use crate::api::types::{BackendRef, ExplainView, FlowList, RecordView};
+use crate::api::types::{BackendRef, Caller, ExplainView, FlowList, RecordView};
 use crate::dataplane::Dataplane;
-use crate::model::{Affinity, Flows};
+use crate::model::{Affinity, Flows, Service};
 use crate::net::to_abi;
 
 /// The maps as steering's tables, for questions: what would be written is not.
@@ -99,13 +97,15 @@ impl<D: Dataplane> Core<D> {
     pub(super) fn explain(
         &self,
         name: &str,
-        client: IpAddr,
-        port: Option<u16>,
+        caller: Caller,
         now: Now,
     ) -> Result<ExplainView, RequestError> {
         let live = &self.services[self.find(name)?];
         let service = &live.service;
-        let client = client.to_canonical();
+        let Caller {
+            port, service_port, ..
+        } = caller;
+        let client = caller.client.to_canonical();
         if client.is_ipv4() != service.vip.is_ipv4() {
             return Err(RequestError::Invalid(format!(
                 "found client {client}, expected an address of the family of VIP {}",
@@ -118,13 +118,14 @@ impl<D: Dataplane> Core<D> {
                  the port matters"
             )));
         }
+        let service_port = dialled(service, port, service_port)?;
         let headers = Headers {
             ipv6: u8::from(client.is_ipv6()),
             protocol: live.row.protocol,
             source: to_abi(client),
             destination: live.row.vip,
             source_port: port.unwrap_or(0),
-            destination_port: live.row.port,
+            destination_port: service_port,
             ..Headers::default()
         };
         let settings = self.dataplane.settings().map_err(failed)?;
@@ -147,14 +148,18 @@ impl<D: Dataplane> Core<D> {
             // Records are of whole 5-tuples.
             (peeked.confirmed, peeked.pending) = (None, None);
         }
-        self.explained(live, client, port, slot - live.row.first_slot, &peeked)
+        let caller = Caller {
+            client,
+            port,
+            service_port: Some(service_port),
+        };
+        self.explained(live, caller, slot - live.row.first_slot, &peeked)
     }
 
     fn explained(
         &self,
         live: &Live,
-        client: IpAddr,
-        port: Option<u16>,
+        caller: Caller,
         slot: u32,
         peeked: &Peek,
     ) -> Result<ExplainView, RequestError> {
@@ -165,8 +170,9 @@ impl<D: Dataplane> Core<D> {
             .map_err(|counter| failed(format!("{}: {}", counter.name(), counter.help())))?;
         Ok(ExplainView {
             service: live.service.name.clone(),
-            client,
-            port,
+            client: caller.client,
+            port: caller.port,
+            service_port: caller.service_port.unwrap_or(live.row.port),
             slot,
             state: state_name(word.state()).to_owned(),
             base: self.backend_ref(live, word.base())?,
@@ -187,8 +193,11 @@ impl<D: Dataplane> Core<D> {
         let word = peeked.word;
         let named = |number| self.backend_ref(live, number).map(|backend| name(&backend));
         let hashed = match live.service.affinity {
-            Affinity::Flow => "the 5-tuple",
-            Affinity::Client => "the client's address",
+            Affinity::Flow => "the 5-tuple".to_owned(),
+            Affinity::Client => match live.service.client_prefix {
+                None => "the client's address".to_owned(),
+                Some(bits) => format!("the first {bits} bits of the client's address"),
+            },
         };
         let mut because = vec![format!("the keyed hash of {hashed} names slot {slot}")];
         let (base, current) = (named(word.base())?, named(word.current())?);
@@ -320,6 +329,23 @@ impl<D: Dataplane> Core<D> {
     }
 }
 
+/// The port that the client dials. It tells flows apart, so where there are several it must be said, unless only the
+/// client's address is looked at.
+fn dialled(service: &Service, port: Option<u16>, wanted: Option<u16>) -> Result<u16, RequestError> {
+    let (name, ports) = (&service.name, &service.ports);
+    match wanted {
+        Some(wanted) if ports.contains(wanted) => Ok(wanted),
+        Some(wanted) => Err(RequestError::Invalid(format!(
+            "found port {wanted}, expected one of service \"{name}\": {ports}"
+        ))),
+        None if port.is_none() || ports.count() == 1 => Ok(ports.first()),
+        None => Err(RequestError::Invalid(format!(
+            "found no port of the service, expected one of {ports}: service \"{name}\" has several, so it matters which \
+             one the client dials (--port)"
+        ))),
+    }
+}
+
 const fn state_name(state: SlotState) -> &'static str {
     match state {
         SlotState::Steady => "steady",
@@ -330,7 +356,10 @@ const fn state_name(state: SlotState) -> &'static str {
 }
 
 fn name(backend: &BackendRef) -> String {
-    let address = std::net::SocketAddr::new(backend.address, backend.port);
+    let address = match backend.port {
+        0 => backend.address.to_string(),
+        port => std::net::SocketAddr::new(backend.address, port).to_string(),
+    };
     match &backend.version {
         Some(version) => format!("{version}'s {address}"),
         None => format!("{address} (no longer configured)"),

@@ -23,17 +23,18 @@ pub(super) const fn protocol_name(protocol: Protocol) -> &'static str {
     }
 }
 
-/// The look-up key of a service: its identity.
-pub(super) fn key_of(service: &Service) -> ServiceKey {
-    ServiceKey {
+/// The look-up keys of a service, one a port.
+pub(super) fn keys_of(service: &Service) -> impl Iterator<Item = ServiceKey> + '_ {
+    service.ports.iter().map(|port| ServiceKey {
         vip: to_abi(service.vip),
-        port: service.port,
+        port,
         protocol: protocol_number(service.protocol),
         reserved: 0,
-    }
+    })
 }
 
-/// The look-up key of a service as it stands in the maps.
+/// The identity of a service as it stands in the maps: the key of the port that was its lowest when it was first
+/// started. Other ports come and go.
 pub(super) fn key_of_row(row: &Row) -> ServiceKey {
     ServiceKey {
         vip: row.vip,
@@ -54,7 +55,7 @@ pub(super) fn key_name(key: &ServiceKey) -> String {
     format!("{protocol} {address}")
 }
 
-/// A backend's identity within its service.
+/// A backend's identity within its service; port 0: the one that the client dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct BackendId {
     pub(super) address: Address,
@@ -73,8 +74,19 @@ impl BackendId {
         from_abi(&self.address)
     }
 
-    /// In the state file.
+    /// In the state file and in the log.
     pub(super) fn name(&self) -> String {
-        format!("{} {}", self.ip(), self.port)
+        match self.port {
+            0 => self.ip().to_string(),
+            port => format!("{} {port}", self.ip()),
+        }
+    }
+
+    /// Its port in views of `service`; 0: the one that the client dialled, of several.
+    pub(super) fn port_in(&self, service: &Service) -> u16 {
+        match self.port {
+            0 => service.ports.only().unwrap_or(0),
+            port => port,
+        }
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use splitter_common::abi::{Backend, SlotWord, Stamp, Vip};
 
 use super::core::Core;
-use super::identity::{BackendId, key_of};
+use super::identity::{BackendId, keys_of};
 use super::live::Live;
 use super::numbers::Number;
-use super::replies::{self, Replies, reply_key};
+use super::replies::{self, Replies};
 use super::start;
 use super::store::ServiceState;
 use crate::dataplane::{Dataplane, DataplaneError};
@@ -44,8 +44,10 @@ impl<D: Dataplane> Core<D> {
         let announce = u32::from(live.service.announce == Announce::Arp);
         let vip = Vip { announce };
         self.dataplane.set_vip(&live.row.vip, Some(vip))?;
-        self.dataplane
-            .set_service_key(&key_of(&live.service), Some(live.index))
+        for key in keys_of(&live.service) {
+            self.dataplane.set_service_key(&key, Some(live.index))?;
+        }
+        Ok(())
     }
 
     /// Makes a number stand for a backend; one that stood for it before keeps its next hop and its traffic.
@@ -68,7 +70,7 @@ impl<D: Dataplane> Core<D> {
             };
             self.dataplane.clear_traffic(index)?;
         }
-        row.flags = replies.flags(&reply_key(live, id), row.flags) | Backend::ALIVE;
+        row.flags = replies.flags(live, id, row.flags) | Backend::ALIVE;
         if row != old {
             self.dataplane.set_backend(index, &row)?;
         }
@@ -102,7 +104,11 @@ impl<D: Dataplane> Core<D> {
         for removed in &self.removed {
             start::tell_removed(removed);
         }
-        let keys: BTreeSet<_> = self.services.iter().map(|l| key_of(&l.service)).collect();
+        let keys: BTreeSet<_> = self
+            .services
+            .iter()
+            .flat_map(|live| keys_of(&live.service))
+            .collect();
         for (key, _) in self.dataplane.service_keys()? {
             if !keys.contains(&key) {
                 self.dataplane.set_service_key(&key, None)?;
@@ -110,7 +116,7 @@ impl<D: Dataplane> Core<D> {
         }
         for (address, _) in self.dataplane.vips()? {
             let hairpin = self.hairpin_sources.iter().any(|it| to_abi(*it) == address);
-            if !hairpin && !keys.iter().any(|key| key.vip == address) {
+            if !hairpin && !self.services.iter().any(|live| live.row.vip == address) {
                 self.dataplane.set_vip(&address, None)?;
             }
         }

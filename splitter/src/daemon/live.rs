@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use splitter_common::abi::{Service as Row, SlotState, SlotWord, Stamps};
+use splitter_common::datapath::flow_table::PENDING_SPARE_NS;
 
 use super::core::ROUND_NS;
-use super::identity::{BackendId, key_name, key_of};
+use super::identity::{BackendId, key_name, key_of_row};
 use super::numbers::Numbers;
 use crate::dataplane::{Dataplane, DataplaneError};
 use crate::model::{Flows, Protocol, Seed, Service, Weights};
@@ -40,7 +41,8 @@ pub(super) fn write_times(row: &mut Row, service: &Service) {
     row.prepare_ns = nanos(service.prepare);
     row.flows = service.flows as u8;
     row.record_ns = nanos(service.drain_idle);
-    row.pending_ns = (10 * SECOND).max(2 * row.prepare_ns);
+    // `D` and at least 3 s before a pending record gives way.
+    row.pending_ns = PENDING_SPARE_NS + row.prepare_ns.max(3 * SECOND);
     row.fin_ns = (6 * SECOND).max(row.prepare_ns);
     row.window = 32 * 1024;
 }
@@ -52,7 +54,7 @@ fn nanos(duration: std::time::Duration) -> u64 {
 impl Live {
     /// Its name in the state file.
     pub(super) fn state_key(&self) -> String {
-        key_name(&key_of(&self.service))
+        key_name(&key_of_row(&self.row))
     }
 
     pub(super) fn timers(&self) -> Timers {

@@ -1,7 +1,7 @@
 //! The daemon: one task owns all state, answers the API's requests and drives transitions.
 //!
 //! [`run`] is the way in. `core` holds the state and everything that happens to it, with a clock that is handed in;
-//! `start` judges a configuration against what is pinned, `install` writes it; `change` puts weights into force;
+//! `start` judges a configuration against what is `pinned`, `install` writes it; `change` puts weights into force;
 //! `leave` lets go of what left the file; `network` takes next hops over; `views` and `explain` answer. `store` keeps
 //! what must survive, `clock` is the only one that reads the time.
 
@@ -17,6 +17,7 @@ mod leave;
 mod live;
 mod network;
 mod numbers;
+mod pinned;
 mod ranges;
 mod replies;
 mod serve;

@@ -17,22 +17,37 @@ const fn source(key: &ReplyKey) -> Source {
     (key.address, key.port, key.protocol)
 }
 
-pub(super) fn reply_key(live: &Live, id: BackendId) -> ReplyKey {
-    ReplyKey {
-        address: id.address,
-        port: id.port,
-        protocol: live.row.protocol,
-        reserved: 0,
+/// The ways back from a backend, one for each port that it answers on.
+fn replies_from(live: &Live, id: BackendId) -> Vec<(ReplyKey, Reply)> {
+    let back = |from, to| {
+        let key = ReplyKey {
+            address: id.address,
+            port: from,
+            protocol: live.row.protocol,
+            reserved: 0,
+        };
+        let reply = Reply {
+            vip: live.row.vip,
+            port: to,
+            shared: 0,
+        };
+        (key, reply)
+    };
+    let ports = &live.service.ports;
+    match id.port {
+        0 => ports.iter().map(|port| back(port, port)).collect(),
+        // One that left a service which has several ports since then: its flows are of the port before.
+        port => vec![back(port, ports.only().unwrap_or(live.row.port))],
     }
 }
 
-/// The sources of replies of a service's backends: of those that left the configuration, too, while they live.
-fn sources_of(live: &Live) -> impl Iterator<Item = (u16, ReplyKey)> + '_ {
+/// The backends of a service that answer: those that left the configuration, too, while they live.
+fn answering(live: &Live) -> impl Iterator<Item = (u16, BackendId)> + '_ {
     let nat = live.row.mode == Mode::Nat as u8;
     let numbers = live.numbers.iter();
     numbers
         .filter(move |(_, meaning)| nat && meaning.is_alive())
-        .filter_map(|(number, meaning)| Some((number, reply_key(live, meaning.id()?))))
+        .filter_map(|(number, meaning)| Some((number, meaning.id()?)))
 }
 
 /// What the replies of all backends become.
@@ -45,12 +60,7 @@ impl Replies {
     fn of<'a>(services: impl Iterator<Item = &'a Live>, in_force: &[(ReplyKey, Reply)]) -> Self {
         let mut owners: BTreeMap<Source, Vec<(ReplyKey, Reply)>> = BTreeMap::new();
         for live in services {
-            let reply = Reply {
-                vip: live.row.vip,
-                port: live.row.port,
-                shared: 0,
-            };
-            for (_, key) in sources_of(live) {
+            for (key, reply) in answering(live).flat_map(|(_, id)| replies_from(live, id)) {
                 owners.entry(source(&key)).or_default().push((key, reply));
             }
         }
@@ -74,10 +84,15 @@ impl Replies {
     }
 
     /// The flags of a backend's row, with or without the mark of a shared one.
-    pub(super) fn flags(&self, key: &ReplyKey, flags: u32) -> u32 {
-        match self.0.get(&source(key)) {
-            Some((_, reply)) if reply.shared != 0 => flags | Backend::SHARED,
-            _ => flags & !Backend::SHARED,
+    pub(super) fn flags(&self, live: &Live, id: BackendId, flags: u32) -> u32 {
+        let shared = |key: &ReplyKey| {
+            let found = self.0.get(&source(key));
+            found.is_some_and(|(_, reply)| reply.shared != 0)
+        };
+        if replies_from(live, id).iter().any(|(key, _)| shared(key)) {
+            flags | Backend::SHARED
+        } else {
+            flags & !Backend::SHARED
         }
     }
 }
@@ -101,14 +116,14 @@ pub(super) fn write<'a, D: Dataplane>(
         dataplane.set_nat_address(address, true)?;
     }
     for live in services {
-        for (number, key) in sources_of(live) {
+        for (number, id) in answering(live) {
             let index = live.row.first_backend + u32::from(number);
             let old = dataplane.backend(index)?;
             // One that is new in its number is marked when it comes to life.
-            if (old.address, old.port) != (key.address, key.port) || !old.is(Backend::ALIVE) {
+            if (old.address, old.port) != (id.address, id.port) || !old.is(Backend::ALIVE) {
                 continue;
             }
-            let flags = replies.flags(&key, old.flags);
+            let flags = replies.flags(live, id, old.flags);
             if flags != old.flags {
                 dataplane.set_backend(index, &Backend { flags, ..old })?;
             }

@@ -151,8 +151,8 @@ fn answer<D: Dataplane>(core: &mut Core<D>, request: Request) {
             drop(to.send(view));
         }
         Request::Weights(name, weights, to) => drop(to.send(core.change(&name, &weights, now))),
-        Request::Explain(name, client, port, to) => {
-            drop(to.send(core.explain(&name, client, port, now)));
+        Request::Explain(name, caller, to) => {
+            drop(to.send(core.explain(&name, caller, now)));
         }
         Request::Flows(name, limit, to) => drop(to.send(core.flows(&name, limit, now))),
         Request::Stats(to) => drop(to.send(core.stats(now))),
@@ -197,7 +197,7 @@ async fn wait_for_hops(seen: &mut watch::Receiver<View>, wanted: &BTreeSet<IpAdd
 }
 
 /// What is sent to a hairpin source never reaches the stack of this host.
-fn refuse_own(settings: &DaemonSettings, view: &View) -> Result<(), StartError> {
+pub(super) fn refuse_own(settings: &DaemonSettings, view: &View) -> Result<(), StartError> {
     let own = |source: &&IpAddr| view.own.iter().any(|own| own.address == **source);
     match settings.hairpin_source.iter().find(own) {
         None => Ok(()),

@@ -1,16 +1,16 @@
 //! From a configuration and what is pinned to services in force. All is judged before anything is written; every
 //! write may be the last one of this process, and the next start goes on from there.
 
-use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::ops::Range;
 
-use splitter_common::abi::{Affinity, Backend, Mode, Service as Row, ServiceKey, Settings};
+use splitter_common::abi::{Affinity, Backend, Mode, Service as Row, Settings};
 
 use super::error::StartError;
-use super::identity::{key_name, key_of, key_of_row};
+use super::identity::{key_name, key_of_row, protocol_number};
 use super::live::{Live, write_times};
 use super::numbers::{Number, Numbers, backends_of};
+use super::pinned::Pinned;
 use super::ranges::{first_free, spare};
 use super::store::State;
 use crate::dataplane::{Dataplane, HANDSHAKE_CELLS, MAX_BACKENDS, MAX_SERVICES};
@@ -99,26 +99,26 @@ pub(super) fn judge<D: Dataplane>(
     seed: Seed,
     now_ns: u64,
 ) -> Result<Judged, StartError> {
-    let mut pinned = BTreeMap::new();
-    for index in 0..MAX_SERVICES {
-        let row = dataplane.service(index)?;
-        if row.in_use != 0 {
-            pinned.insert(key_of_row(&row), (index, row));
-        }
-    }
+    let mut pinned = Pinned::read(dataplane)?;
     let mut taken = Taken::default();
-    for (index, row) in pinned.values() {
+    for (index, row) in &pinned.rows {
         taken.add(*index, row);
     }
+    let found = configuration
+        .services
+        .iter()
+        .map(|service| pinned.claim(service))
+        .collect::<Result<Vec<_>, _>>()?;
     let new: Vec<&Service> = configuration
         .services
         .iter()
-        .filter(|service| !pinned.contains_key(&key_of(service)))
+        .zip(&found)
+        .filter(|(_, found)| found.is_none())
+        .map(|(service, _)| service)
         .collect();
     let room = Room::new(dataplane.slot_room(), &taken, &new);
     let mut services = Vec::new();
-    for service in &configuration.services {
-        let found = pinned.remove(&key_of(service));
+    for (service, found) in configuration.services.iter().zip(found) {
         let adopted = found.is_some();
         let (index, row) = match found {
             Some((index, row)) => {
@@ -160,7 +160,8 @@ pub(super) fn judge<D: Dataplane>(
         services.push((live, adopted));
     }
     let removed = pinned
-        .into_values()
+        .rows
+        .into_iter()
         .map(|(index, row)| Removed {
             index,
             row,
@@ -234,6 +235,15 @@ fn refuse_lost_owners(live: &Live) -> Result<(), StartError> {
     )))
 }
 
+/// As it stands in `SERVICES`. All the bits of an address are the whole address.
+fn prefix_of(service: &Service) -> u8 {
+    let bits = if service.vip.is_ipv4() { 32 } else { 128 };
+    service
+        .client_prefix
+        .filter(|prefix| *prefix < bits)
+        .unwrap_or(0)
+}
+
 fn refuse_rehash(service: &Service, row: &Row) -> Result<(), StartError> {
     let mode = |mode| {
         if mode == Mode::Dsr as u8 {
@@ -248,6 +258,10 @@ fn refuse_rehash(service: &Service, row: &Row) -> Result<(), StartError> {
         } else {
             "client"
         }
+    };
+    let prefix = |bits| match bits {
+        0 => "the whole address".to_owned(),
+        bits => format!("{bits} bits"),
     };
     let slots = row.slot_mask + 1;
     let differences = [
@@ -268,6 +282,12 @@ fn refuse_rehash(service: &Service, row: &Row) -> Result<(), StartError> {
             affinity(row.affinity).to_owned(),
             affinity(service.affinity as u8).to_owned(),
             row.affinity == service.affinity as u8,
+        ),
+        (
+            "client_prefix",
+            prefix(row.client_prefix),
+            prefix(prefix_of(service)),
+            row.client_prefix == prefix_of(service),
         ),
     ];
     match differences.into_iter().find(|(_, _, _, same)| !same) {
@@ -363,22 +383,17 @@ impl Room {
                     "{MAX_BACKENDS} backends of all services are the most"
                 ))
             })?;
-        let ServiceKey {
-            vip,
-            port,
-            protocol,
-            ..
-        } = key_of(service);
         let row = Row {
-            vip,
-            port,
-            protocol,
+            vip: to_abi(service.vip),
+            port: service.ports.first(),
+            protocol: protocol_number(service.protocol),
             first_slot,
             slot_mask: service.slots - 1,
             first_backend,
             backend_count,
             mode: service.mode as u8,
             affinity: service.affinity as u8,
+            client_prefix: prefix_of(service),
             in_use: 1,
             index: index as u16,
             ..Row::default()

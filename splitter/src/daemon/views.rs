@@ -16,7 +16,7 @@ use crate::api::types::{
 };
 use crate::dataplane::Dataplane;
 use crate::model::{Affinity, Mode, Version};
-use crate::net::{Hop, from_abi};
+use crate::net::Hop;
 use crate::transition::summarise;
 
 /// How old a census may be that is shown.
@@ -83,7 +83,8 @@ impl<D: Dataplane> Core<D> {
         Ok(ServiceView {
             name: service.name.clone(),
             vip: service.vip,
-            port: service.port,
+            port: service.ports.first(),
+            ports: service.ports.to_string(),
             protocol: protocol_name(service.protocol).to_owned(),
             mode: match service.mode {
                 Mode::Dsr => "dsr",
@@ -161,7 +162,7 @@ impl<D: Dataplane> Core<D> {
         let census = self.census.as_ref();
         Ok(BackendView {
             address: id.ip(),
-            port: id.port,
+            port: id.port_in(&live.service),
             weight,
             number,
             next_hop: next_hop.to_owned(),
@@ -280,6 +281,10 @@ impl<D: Dataplane> Core<D> {
     pub(super) fn backend_ref(&self, live: &Live, number: u16) -> Result<BackendRef, RequestError> {
         let index = live.row.first_backend + u32::from(number);
         let row = self.dataplane.backend(index).map_err(failed)?;
+        let id = BackendId {
+            address: row.address,
+            port: row.port,
+        };
         let versions = live.service.versions.iter();
         let version = versions
             .filter(|version| numbers_of(live, version).contains(&number))
@@ -287,8 +292,8 @@ impl<D: Dataplane> Core<D> {
             .next();
         Ok(BackendRef {
             version,
-            address: from_abi(&row.address),
-            port: row.port,
+            address: id.ip(),
+            port: id.port_in(&live.service),
             number,
         })
     }

@@ -23,6 +23,8 @@ pub use pins::{Detached, detach};
 
 /// Entries of the map of services.
 pub const MAX_SERVICES: u32 = 1024;
+/// Ports of all services, and ways back of all `nat` backends.
+pub const MAX_PORTS: u32 = 65_536;
 /// Entries of the map of backends: a flow record names one in 16 bits. A thousand services with 64 backends each fit.
 pub const MAX_BACKENDS: u32 = 65_536;
 /// Entries of the map of hairpin calls, two for a call.

@@ -1,5 +1,6 @@
 //! Validated types: what can be written here can be put into force. PURE: no I/O, no clock.
 
+mod ports;
 mod prefix;
 mod weights;
 
@@ -7,6 +8,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use ports::{Ports, PortsError};
 pub use prefix::{Prefix, PrefixError};
 pub use splitter_common::abi::{Affinity, Flows, Mode};
 pub use weights::{BasisPoints, PercentFault, Weights, WeightsError};
@@ -103,8 +105,8 @@ pub struct Service {
     pub name: String,
     /// Address that clients dial.
     pub vip: IpAddr,
-    /// Port that clients dial; not 0.
-    pub port: u16,
+    /// Ports that clients dial.
+    pub ports: Ports,
     /// Protocol.
     pub protocol: Protocol,
     /// How flows of UDP are known in a transition; of no meaning for TCP.
@@ -113,6 +115,8 @@ pub struct Service {
     pub mode: Mode,
     /// What chooses the slot.
     pub affinity: Affinity,
+    /// Leading bits of the client's address that `client` affinity looks at; none: all.
+    pub client_prefix: Option<u8>,
     /// Who answers for the VIP.
     pub announce: Announce,
     /// Slots, a power of two.
@@ -143,7 +147,7 @@ pub struct Version {
 pub struct Backend {
     /// Its address.
     pub address: IpAddr,
-    /// Its port in `nat` mode; the service's where none is written.
+    /// Its port in `nat` mode; 0: the one that the client dialled.
     pub port: u16,
     /// Its share within the version, 1 to 65,535.
     pub weight: u32,

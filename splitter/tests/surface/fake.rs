@@ -118,8 +118,8 @@ async fn answer(mut queue: mpsc::Receiver<Request>, asked: &Mutex<Vec<Asked>>) {
                     .push((name.clone(), set.clone()));
                 drop(answer.send(change(&name, &set)));
             }
-            Request::Explain(name, client, port, answer) => {
-                let view = known(&name).map(|()| views::explain(&name, client, port));
+            Request::Explain(name, caller, answer) => {
+                let view = known(&name).map(|()| views::explain(&name, caller.client, caller.port));
                 drop(answer.send(view));
             }
             Request::Flows(name, limit, answer) => {

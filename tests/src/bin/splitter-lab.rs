@@ -1,9 +1,9 @@
 //! The processes of a lab: servers and clients. Started by the suites; nothing to be run by hand.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Parser;
 use splitter_tests::servers::Fault;
 use splitter_tests::{clients, servers};
@@ -45,6 +45,30 @@ enum Role {
         #[arg(long)]
         per_second: u32,
     },
+    /// Sends forged frames.
+    Flood {
+        /// What is forged.
+        #[arg(long)]
+        forgery: clients::flood::Forgery,
+        /// Where to.
+        #[arg(long)]
+        to: SocketAddrV4,
+        /// MAC of the host that steers.
+        #[arg(long)]
+        mac: String,
+        /// Whose 5-tuples a replay repeats.
+        #[arg(long)]
+        client: Ipv4Addr,
+        /// Their ports.
+        #[arg(long, value_delimiter = ',')]
+        ports: Vec<String>,
+        /// How many.
+        #[arg(long)]
+        frames: u64,
+        /// Frames a second at most.
+        #[arg(long)]
+        per_second: u64,
+    },
     /// Sends datagrams until its standard input ends.
     Udp {
         /// Whom to send to.
@@ -74,6 +98,23 @@ async fn main() -> Result<()> {
             every,
         } => clients::held::run(to, connections, Duration::from_millis(every), stop()).await,
         Role::Request { to, per_second } => clients::requests::run(to, per_second, stop()).await,
+        Role::Flood {
+            forgery,
+            to,
+            mac,
+            client,
+            ports,
+            frames,
+            per_second,
+        } => clients::flood::run(&clients::flood::Flood {
+            forgery,
+            to,
+            mac: mac_of(&mac)?,
+            client,
+            ports: ports.iter().filter_map(|port| port.parse().ok()).collect(),
+            frames,
+            per_second,
+        }),
         Role::Udp { to, sockets, every } => {
             clients::udp::run(to, sockets, Duration::from_millis(every), stop()).await
         }
@@ -98,6 +139,14 @@ async fn serve(name: String, listen: &[SocketAddr], fault: Option<Fault>) -> Res
         task??;
     }
     Ok(())
+}
+
+fn mac_of(text: &str) -> Result<[u8; 6]> {
+    let bytes: Vec<u8> = text
+        .split(':')
+        .map(|byte| u8::from_str_radix(byte, 16))
+        .collect::<Result<_, _>>()?;
+    bytes.try_into().ok().context("a MAC has six bytes")
 }
 
 /// Becomes true when standard input ends.

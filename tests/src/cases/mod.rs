@@ -10,11 +10,13 @@
 //! * [`random`]: random worlds and frames, for the comparison of host and kernel.
 //! * [`mutate`]: what is done to a sound frame, to make it one that is not.
 //! * [`oracle`], [`property`]: what holds for every frame, by code that shares nothing with the steering.
+//! * [`fuzz`]: the same for every input of a fuzzer.
 //! * [`check`]: runs an instance in either place and says what differs from what was expected.
 
 pub mod cast;
 pub mod check;
 pub mod craft;
+pub mod fuzz;
 pub mod kernel;
 pub mod memory;
 pub mod mutate;

@@ -71,6 +71,12 @@ pub struct Case {
     /// The word and stamps of every slot of the service.
     #[serde(default)]
     pub slot: Slot,
+    /// Ports of the service beside 80; backends then keep the port that was dialled.
+    #[serde(default)]
+    pub more_ports: Vec<u16>,
+    /// Leading bits of the client's address that alone name its slot (`affinity = "client"`; 0: all of them). The slots
+    /// are then at rest on one backend each, in turn.
+    pub client_prefix: Option<u8>,
     /// Routes of the service, each with a row of its own.
     #[serde(default)]
     pub routes: Vec<Route>,

@@ -128,6 +128,14 @@ impl World {
         let (word, stamps) = slot(&case.slot, now)?;
         world.slots.fill(word);
         world.stamps.fill(stamps);
+        world.add_ports(&case.more_ports);
+        if let Some(prefix) = case.client_prefix {
+            world.services[0].affinity = Affinity::Client as u8;
+            world.services[0].client_prefix = prefix;
+            for (slot, number) in world.slots.iter_mut().zip(0..) {
+                *slot = SlotWord::steady(number);
+            }
+        }
         if case.shared {
             world.share(0, instance.family, "quiet:80")?;
         }
@@ -145,6 +153,29 @@ impl World {
             apply(backend, change);
         }
         Ok(world)
+    }
+
+    /// Gives the only service more ports.
+    fn add_ports(&mut self, ports: &[u16]) {
+        if ports.is_empty() {
+            return;
+        }
+        let (key, index) = self.keys[0];
+        let more = ports
+            .iter()
+            .map(|port| (ServiceKey { port: *port, ..key }, index));
+        self.keys.extend(more);
+        for backend in &mut self.backends {
+            backend.port = 0;
+        }
+        let one: Vec<_> = std::mem::take(&mut self.replies);
+        for (key, _) in &self.keys {
+            let port = key.port;
+            let back = |(from, to): &(ReplyKey, Reply)| {
+                (ReplyKey { port, ..*from }, Reply { port, ..*to })
+            };
+            self.replies.extend(one.iter().map(back));
+        }
     }
 
     /// Adds a service with its slots at rest on its backend 0, its backends and their replies.
@@ -188,10 +219,11 @@ impl World {
             } as u8,
             affinity: Affinity::Flow as u8,
             in_use: 1,
+            client_prefix: 0,
             index: u16::try_from(self.services.len())?,
             routed: 0,
             flows: Flows::Hash as u8,
-            reserved: [0; 2],
+            reserved: [0; 1],
         });
         for _ in 0..SLOTS {
             self.slots.push(SlotWord::steady(0));

@@ -2,6 +2,7 @@
 //!
 //! The parent keeps what was reported and stops a client by closing its standard input.
 
+pub mod flood;
 pub mod held;
 pub mod http;
 pub mod report;
@@ -16,6 +17,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum as _;
+use flood::Forgery;
 use report::{Answer, Fault, HeldTotals, Report, UdpTotals};
 
 use crate::lab::{Addresses, Family, Lab, Namespace, Process, wait_for};
@@ -36,6 +39,8 @@ pub struct Reported {
     pub answers: Vec<Answer>,
     /// Datagrams.
     pub udp: UdpTotals,
+    /// Frames that a flood sent, and in how many milliseconds; none while it lasts.
+    pub flood: Option<(u64, u64)>,
 }
 
 /// A client that runs.
@@ -155,6 +160,34 @@ impl Client {
         )
     }
 
+    /// Sends so many forged frames over IPv4, from the client's link; `ports` are those that a replay forges.
+    pub fn flood(
+        lab: &Lab,
+        forgery: Forgery,
+        frames: u64,
+        per_second: u64,
+        ports: &[u16],
+    ) -> Result<Self> {
+        let mac = lab
+            .edge
+            .run(|| Ok(std::fs::read_to_string("/sys/class/net/eth0/address")?))?;
+        let forgery = forgery.to_possible_value().context("a named forgery")?;
+        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+        Self::start(
+            &lab.client,
+            &[
+                "flood".to_owned(),
+                format!("--forgery={}", forgery.get_name()),
+                format!("--to={}:{}", lab.vip(Family::V4), Addresses::PORT),
+                format!("--mac={}", mac.trim()),
+                format!("--client={}", Addresses::client(Family::V4)),
+                format!("--ports={}", ports.join(",")),
+                format!("--frames={frames}"),
+                format!("--per-second={per_second}"),
+            ],
+        )
+    }
+
     /// What has been reported up to now.
     pub fn view(&self) -> MutexGuard<'_, Reported> {
         lock(&self.reported)
@@ -203,6 +236,7 @@ fn take(into: &mut Reported, report: Report) {
         Report::Fault(fault) => into.faults.push(fault),
         Report::Answer(answer) => into.answers.push(answer),
         Report::Udp(totals) => into.udp = totals,
+        Report::Flood { sent, milliseconds } => into.flood = Some((sent, milliseconds)),
     }
 }
 

@@ -19,6 +19,13 @@ pub enum Report {
     Answer(Answer),
     /// How datagrams fared.
     Udp(UdpTotals),
+    /// A flood is over.
+    Flood {
+        /// Frames that were sent.
+        sent: u64,
+        /// How long it took.
+        milliseconds: u64,
+    },
 }
 
 /// How held connections are.

@@ -80,7 +80,7 @@ impl<R: Rules> FlowCells for SetPort<'_, R> {
     }
 }
 
-/// I4: the entry of a live record of another flow is not written to.
+/// I4: the entry of a live record of another flow is not written to, unless it is a pending one near its end.
 fn watch_eviction<R: Rules>(world: &World<R>, set: usize, word: usize, value: u64) {
     let entry = 8 * set + (word & !1);
     let (a, b) = (world.table[entry].get(), world.table[entry + 1].get());
@@ -91,7 +91,11 @@ fn watch_eviction<R: Rules>(world: &World<R>, set: usize, word: usize, value: u6
     let tag = world.runs.borrow().last().map(|run| run.tag);
     // Word B goes first: where word A becomes another flow's, its own B is in place already.
     let judged = word % 2 == 1 || value << 1 == 0;
-    if judged && tag != Some(record.tag) && record.is_live(world.coarse_now()) {
+    if judged
+        && tag != Some(record.tag)
+        && record.is_live(world.coarse_now())
+        && !record.gives_way(world.coarse_now())
+    {
         world.structural(Violation::Evicted);
     }
 }

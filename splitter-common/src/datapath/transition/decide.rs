@@ -183,6 +183,12 @@ fn syn<R: Rules, C: StampCells>(
     if let Some(backend) = confirmed {
         return follow::<R>(question, scan, backend, scan.confirmed.closing());
     }
+    // Pending records hold the room, and give it back in seconds: the client sends its SYN again, and the flow begins where
+    // the weights want it. Its first SYN reached nobody, so nothing needs to be remembered.
+    let moves = matches!(word.state(), SlotState::Track) && word.base() != word.current();
+    if R::AWAITS_ROOM && moves && scan.room_comes() {
+        return Decision::to(Choice::drop(Counter::DropNoRoom));
+    }
     // No room, and nothing is evicted: the flow begins on `base`, remembered by the slot alone. In HANDOVER `base`
     // is about to change: the client sends it again.
     bare_syn::<R>(if handover && R::HANDOVER_DROPS {

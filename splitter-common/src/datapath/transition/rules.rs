@@ -15,6 +15,8 @@ pub trait Rules {
     const FREEZE: bool = true;
     /// A SYN that is sent to `base` for want of room is remembered by the slot.
     const STAMP_BARE_SYN: bool = true;
+    /// A SYN whose room is held by pending records is dropped, to find room when it comes again.
+    const AWAITS_ROOM: bool = true;
     /// In HANDOVER no SYN without a record is sent to the `base` that is being retired.
     const HANDOVER_DROPS: bool = true;
     /// A closing record gives way to a SYN only after it was quiet for `T_fin`.

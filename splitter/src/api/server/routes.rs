@@ -1,6 +1,5 @@
 //! The paths of the API.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -15,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Peer;
-use crate::api::types::{ErrorView, SetWeights};
+use crate::api::types::{Caller, ErrorView, SetWeights};
 use crate::api::{Answer, Request, RequestError};
 
 /// How long a request may take, its body and the daemon's answer included.
@@ -144,22 +143,14 @@ async fn weights(
     change
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExplainQuery {
-    client: IpAddr,
-    port: Option<u16>,
-}
-
 async fn explain(
     State(requests): Loop,
     name: Result<Path<String>, PathRejection>,
-    query: Result<Query<ExplainQuery>, QueryRejection>,
+    query: Result<Query<Caller>, QueryRejection>,
 ) -> Result<impl IntoResponse, RequestError> {
     let name = named(name)?;
-    let ExplainQuery { client, port } = queried(query)?;
-    let request = |answer| Request::Explain(name, client, port, answer);
-    ask(&requests, request).await
+    let caller = queried(query)?;
+    ask(&requests, |answer| Request::Explain(name, caller, answer)).await
 }
 
 #[derive(Deserialize)]

@@ -122,9 +122,16 @@ pub const KEYS: &[Key] = &[
     key(
         Section::Service,
         "port",
-        Required,
+        Words("required, or `ports`"),
         "1 to 65,535",
         "The port that clients dial. No other service may have the same VIP, port and protocol.",
+    ),
+    key(
+        Section::Service,
+        "ports",
+        Words("`port`"),
+        "1 to 1,024 ports: `\"8000-8099\"`, or an array of ports and ranges such as `[80, 443, \"8000-8099\"]`",
+        "Several ports of one service; in place of `port`. Backends get each connection on the port that the client dialled.",
     ),
     key(
         Section::Service,
@@ -153,6 +160,13 @@ pub const KEYS: &[Key] = &[
         Value("\"flow\""),
         "`flow`, `client`",
         "What chooses the slot: the whole 5-tuple, or the client's address alone.",
+    ),
+    key(
+        Section::Service,
+        "client_prefix",
+        Words("the whole address"),
+        "1 to 32 for an IPv4 VIP, 1 to 128 for an IPv6 one; with `affinity = \"client\"` only",
+        "How many leading bits of the client's address are looked at: clients of one network stay together, such as those behind one carrier's translators.",
     ),
     key(
         Section::Service,
@@ -234,8 +248,8 @@ pub const KEYS: &[Key] = &[
     key(
         Section::Backend,
         "port",
-        Words("the service's port"),
-        "1 to 65,535; `nat` only",
+        Words("the port that the client dialled"),
+        "1 to 65,535; `nat` with a single port only",
         "The port that the backend listens on. Several `nat` services may share an address and port: their flows then have reverse records.",
     ),
     key(

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::api::RequestError;
+use crate::api::types::Caller;
 use crate::daemon::identity::BackendId;
 
 #[test]
@@ -228,13 +229,21 @@ fn now_lifts_the_freeze_of_the_same_weights_set_before() {
     assert_eq!(host.maps.memory().writes, writes, "nothing is left to lift");
 }
 
+fn caller(client: std::net::IpAddr, port: Option<u16>) -> Caller {
+    Caller {
+        client,
+        port,
+        service_port: None,
+    }
+}
+
 #[test]
 fn explain_names_both_owners_in_a_transition() {
     let host = Host::new();
     let mut core = host.start(&configuration(vec![service()])).expect("starts");
     let client = "198.51.100.7".parse().expect("an address");
     let rest = core
-        .explain("web", client, Some(4000), host.now())
+        .explain("web", caller(client, Some(4000)), host.now())
         .expect("explained");
     assert_eq!(rest.state, "steady");
     assert_eq!(rest.established, rest.base);
@@ -245,7 +254,7 @@ fn explain_names_both_owners_in_a_transition() {
     };
     core.change("web", &now, host.now()).expect("plausible");
     let moving = core
-        .explain("web", client, Some(4000), host.now())
+        .explain("web", caller(client, Some(4000)), host.now())
         .expect("explained");
     assert_eq!(moving.slot, rest.slot);
     assert_eq!(moving.state, "track");
@@ -254,7 +263,8 @@ fn explain_names_both_owners_in_a_transition() {
     assert_eq!(new, moving.current);
     assert_eq!(new.version.as_deref(), Some("green"));
     assert!(
-        core.explain("web", client, None, host.now()).is_err(),
+        core.explain("web", caller(client, None), host.now())
+            .is_err(),
         "the port matters"
     );
 }

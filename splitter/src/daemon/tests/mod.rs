@@ -3,6 +3,7 @@
 mod change;
 mod held_up;
 mod network;
+mod ports;
 mod restart;
 
 use std::collections::BTreeMap;
@@ -20,8 +21,8 @@ use super::store::Store;
 use crate::api::types::SetWeights;
 use crate::dataplane::fake::Fake;
 use crate::model::{
-    Affinity, Announce, Backend, Configuration, DaemonSettings, Flows, Mode, Protocol, Service,
-    Version, Weights, XdpMode,
+    Affinity, Announce, Backend, Configuration, DaemonSettings, Flows, Mode, Ports, Protocol,
+    Service, Version, Weights, XdpMode,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -160,11 +161,12 @@ fn service() -> Service {
     Service {
         name: "web".to_owned(),
         vip: "203.0.113.10".parse().expect("an address"),
-        port: 80,
+        ports: Ports::one(80).expect("a port"),
         protocol: Protocol::Tcp,
         flows: Flows::Hash,
         mode: Mode::Nat,
         affinity: Affinity::Flow,
+        client_prefix: None,
         announce: Announce::None,
         slots: SLOTS,
         stable: "blue".to_owned(),

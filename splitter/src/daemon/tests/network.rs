@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use splitter_common::abi::{Backend as Abi, Interface};
 
 use super::*;
+use crate::daemon::serve::refuse_own;
 use crate::dataplane::Attached;
 use crate::net::{Hop, Link, OwnAddress, View, to_abi};
 
@@ -142,4 +143,21 @@ fn a_view_that_could_not_be_written_is_written_later_next_hops_first() {
         assert!(!core.view_due);
     }
     assert!(failures > 5, "{failures}");
+}
+
+#[test]
+fn a_hairpin_source_of_this_host_is_refused() {
+    let mut settings = configuration(Vec::new()).daemon;
+    settings.hairpin_source = vec!["10.0.0.250".parse().expect("an address")];
+    let mut view = View::default();
+    let own = |address: &str| OwnAddress {
+        address: address.parse().expect("an address"),
+        prefix: 24,
+        interface: 2,
+    };
+    view.own.insert(own("10.0.0.1"));
+    assert!(refuse_own(&settings, &view).is_ok());
+    view.own.insert(own("10.0.0.250"));
+    let error = refuse_own(&settings, &view).expect_err("refused");
+    assert!(error.to_string().contains("10.0.0.250"), "{error}");
 }

@@ -6,7 +6,7 @@ use splitter_common::datapath::flow_table::{Kind, Record, tick};
 use super::*;
 use crate::daemon::numbers::Number;
 use crate::dataplane::Dataplane as _;
-use crate::model::Seed;
+use crate::model::{Ports, Seed};
 
 #[test]
 fn a_kill_between_any_two_writes_is_made_good() {
@@ -211,7 +211,7 @@ fn a_backend_that_comes_back_gets_its_own_number() {
 fn web_and_mail(web: Service, mail: &[&str]) -> Configuration {
     let mail = Service {
         name: "mail".to_owned(),
-        port: 25,
+        ports: Ports::one(25).expect("a port"),
         versions: vec![version("blue", mail)],
         weights: Weights::all_to(0, 1),
         ..web.clone()
@@ -319,7 +319,7 @@ fn a_service_taken_out_passes_and_is_forgotten_when_its_flows_are_over() {
     let host = Host::new();
     let other = Service {
         name: "mail".to_owned(),
-        port: 25,
+        ports: Ports::one(25).expect("a port"),
         versions: vec![version("blue", &["10.0.3.1"])],
         weights: Weights::all_to(0, 1),
         ..service()
@@ -346,14 +346,14 @@ fn a_kill_while_a_service_is_forgotten_leaves_no_backend_to_the_next_one() {
     let host = Host::new();
     let mail = |addresses| Service {
         name: "mail".to_owned(),
-        port: 25,
+        ports: Ports::one(25).expect("a port"),
         versions: vec![version("blue", addresses)],
         weights: Weights::all_to(0, 1),
         ..service()
     };
     let old = mail(&["10.0.3.1", "10.0.3.2", "10.0.3.3"]);
     let new = Service {
-        port: 26,
+        ports: Ports::one(26).expect("a port"),
         ..mail(&["10.0.4.1"])
     };
     let first = host

@@ -12,7 +12,7 @@ use splitter_common::abi::{
 use crate::dataplane::error::DataplaneError;
 use crate::dataplane::pins::Pins;
 use crate::dataplane::{
-    FRAGMENTS, HAIRPIN_ENTRIES, HANDSHAKE_CELLS, MAX_BACKENDS, MAX_ROUTES, MAX_SERVICES,
+    FRAGMENTS, HAIRPIN_ENTRIES, HANDSHAKE_CELLS, MAX_BACKENDS, MAX_PORTS, MAX_ROUTES, MAX_SERVICES,
 };
 
 /// Sizes that the configuration chooses.
@@ -74,7 +74,7 @@ pub(super) fn all(sizes: Sizes) -> Vec<Geometry> {
             maps::SERVICE_KEYS,
             size_of::<ServiceKey>(),
             INDEX,
-            MAX_SERVICES,
+            MAX_PORTS,
             FIXED,
         ),
         map(
@@ -117,7 +117,7 @@ pub(super) fn all(sizes: Sizes) -> Vec<Geometry> {
             maps::REPLIES,
             size_of::<ReplyKey>(),
             size_of::<Reply>(),
-            MAX_BACKENDS,
+            MAX_PORTS,
             FIXED,
         ),
         map(

@@ -1,0 +1,5 @@
+//! See `splitter_tests::cases::fuzz::steer`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| splitter_tests::cases::fuzz::steer(input));
