@@ -21,6 +21,8 @@ fn document(more: &[(Section, &str, &str)]) -> String {
         (Section::Service, "port", "443"),
         (Section::Service, "protocol", "\"tcp\""),
         (Section::Service, "mode", "\"dsr\""),
+        (Section::Route, "clients", "[\"10.8.0.0/16\"]"),
+        (Section::Route, "version", "\"blue\""),
         (Section::Version, "name", "\"blue\""),
         (Section::Backend, "address", "\"10.0.0.11\""),
     ];
@@ -61,6 +63,11 @@ fn document(more: &[(Section, &str, &str)]) -> String {
             Section::Service,
             "drain",
             format!("[service.drain]\n{}", of(Section::Drain, "\n")),
+        ),
+        unless(
+            Section::Service,
+            "route",
+            format!("[[service.route]]\n{}", of(Section::Route, "\n")),
         ),
         unless(
             Section::Service,

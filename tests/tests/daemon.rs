@@ -111,6 +111,7 @@ impl Host {
                 prepare: Duration::from_secs(1),
                 drain_idle: Duration::from_secs(10),
                 versions: vec![version("blue", 8001), version("green", 8002)],
+                routes: Vec::new(),
                 weights: Weights::all_to(0, 2),
             }],
             origin: splitter::model::Origin::default(),

@@ -13,8 +13,8 @@ use tokio::net::UnixStream;
 
 use super::RequestError;
 use super::types::{
-    Caller, ChangeView, ErrorView, ExplainView, FlowList, ServiceList, ServiceView, SetWeights,
-    StatsView,
+    AddRoute, Caller, ChangeView, ErrorView, ExplainView, FlowList, RemoveRoute, RouteChange,
+    RouteList, ServiceList, ServiceView, SetWeights, StatsView,
 };
 
 /// How long an answer may take; longer than the server allows itself, so that its own word comes first.
@@ -108,6 +108,38 @@ impl Client {
         let path = format!("/v1/services/{}/weights", escaped(service));
         let body = serde_json::to_vec(set).map_err(|e| self.garbled(e))?;
         self.ask(Method::PUT, path, body).await
+    }
+
+    /// The routes of a service.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn routes(&self, service: &str) -> Answer<RouteList> {
+        let path = format!("/v1/services/{}/routes", escaped(service));
+        self.get(path).await
+    }
+
+    /// Adds routes, or says what adding them would do.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn add_route(&self, service: &str, route: &AddRoute) -> Answer<RouteChange> {
+        let path = format!("/v1/services/{}/routes", escaped(service));
+        let body = serde_json::to_vec(route).map_err(|e| self.garbled(e))?;
+        self.ask(Method::POST, path, body).await
+    }
+
+    /// Removes routes, or says what removing them would do.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn remove_route(&self, service: &str, route: &RemoveRoute) -> Answer<RouteChange> {
+        let path = format!("/v1/services/{}/routes", escaped(service));
+        let body = serde_json::to_vec(route).map_err(|e| self.garbled(e))?;
+        self.ask(Method::DELETE, path, body).await
     }
 
     /// Where a flow goes.

@@ -8,7 +8,8 @@ pub mod types;
 
 use tokio::sync::oneshot;
 use types::{
-    Caller, ChangeView, ExplainView, FlowList, ServiceList, ServiceView, SetWeights, StatsView,
+    AddRoute, Caller, ChangeView, ExplainView, FlowList, RemoveRoute, RouteChange, RouteList,
+    ServiceList, ServiceView, SetWeights, StatsView,
 };
 
 /// Why the daemon could not do as asked; each maps to one HTTP status.
@@ -62,6 +63,12 @@ pub enum Request {
     Service(String, Answer<ServiceView>),
     /// Change of weights. A cutover is one, too.
     Weights(String, SetWeights, Answer<ChangeView>),
+    /// The routes of a service.
+    Routes(String, Answer<RouteList>),
+    /// Clients get a version whatever the weights.
+    AddRoute(String, AddRoute, Answer<RouteChange>),
+    /// Clients follow the weights again.
+    RemoveRoute(String, RemoveRoute, Answer<RouteChange>),
     /// Where a flow goes.
     Explain(String, Caller, Answer<ExplainView>),
     /// Flow records of a service, at most so many listed.

@@ -32,8 +32,10 @@ pub struct ServiceView {
     pub stable: String,
     /// The versions, with their backends.
     pub versions: Vec<VersionView>,
-    /// The transition under way, if any.
+    /// The transition under way, if any; of all its rows of slots.
     pub transition: Option<TransitionView>,
+    /// Its routes, by prefix.
+    pub routes: Vec<RouteView>,
 }
 
 /// A version.
@@ -68,9 +70,9 @@ pub struct BackendView {
     pub number: u16,
     /// `resolved`, `unresolved`, `local`, or `leaving` for one that is no longer configured but still named.
     pub next_hop: String,
-    /// Slots whose `current` it is.
+    /// Slots whose `current` it is, not counting those of routes.
     pub slots: u32,
-    /// Slots whose `base` it is.
+    /// Slots whose `base` it is, those of routes too.
     pub base_slots: u32,
     /// Live flow records that name it.
     pub flow_records: u64,
@@ -139,6 +141,97 @@ pub struct ChangeView {
     pub dry_run: bool,
 }
 
+/// `GET /v1/services/{name}/routes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteList {
+    /// Service.
+    pub service: String,
+    /// Its routes, by prefix.
+    pub routes: Vec<RouteView>,
+}
+
+/// A route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteView {
+    /// Prefix of the clients, in CIDR notation. Of several that have a client, the longest counts.
+    pub clients: String,
+    /// The version that they get; none: the route leaves.
+    pub version: Option<String>,
+    /// `moving` (new flows follow, old ones end where they are), `settled`, `leaving`, or `waiting` for room for its row.
+    pub state: String,
+    /// `file` or `command`.
+    pub origin: String,
+    /// When it leaves by itself.
+    pub expires: Option<jiff::Timestamp>,
+    /// Slots of its row that are not at rest.
+    pub slots_in_transition: u32,
+}
+
+/// `POST /v1/services/{name}/routes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddRoute {
+    /// Prefixes in CIDR notation.
+    pub clients: Vec<String>,
+    /// The version that their new flows go to.
+    pub version: String,
+    /// After how long the routes leave by themselves; none: never.
+    #[serde(default)]
+    pub ttl_seconds: Option<u64>,
+    /// New flows follow at once, instead of after `prepare`.
+    #[serde(default)]
+    pub now: bool,
+    /// Only say what would change.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// `DELETE /v1/services/{name}/routes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveRoute {
+    /// Prefixes of the routes, in CIDR notation.
+    pub clients: Vec<String>,
+    /// New flows follow at once, instead of after `prepare`.
+    #[serde(default)]
+    pub now: bool,
+    /// Only say what would change.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Answer to a change of routes: what it does (or would do).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteChange {
+    /// The service.
+    pub service: String,
+    /// Prefixes of the routes.
+    pub clients: Vec<String>,
+    /// The version that they get; none: they are removed.
+    pub version: Option<String>,
+    /// When they leave by themselves.
+    pub expires: Option<jiff::Timestamp>,
+    /// Slots that new flows of these clients leave.
+    pub slots_moved: u32,
+    /// Of how many that govern these clients.
+    pub slots: u32,
+    /// Established flows that move: always 0.
+    pub established_flows_moved: u64,
+    /// Seconds until new flows follow.
+    pub holds_in_seconds: f64,
+    /// Whether it was only computed.
+    pub dry_run: bool,
+}
+
+/// Names a route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteRef {
+    /// Prefix of its clients.
+    pub clients: String,
+    /// Their version; none: the route leaves.
+    pub version: Option<String>,
+}
+
 /// `GET /v1/services/{name}/explain?client=IP[&port=N][&service_port=N]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExplainView {
@@ -150,7 +243,9 @@ pub struct ExplainView {
     pub port: Option<u16>,
     /// The port of the service that it dials.
     pub service_port: u16,
-    /// Slot number within the service.
+    /// The route that the client has, if any.
+    pub route: Option<RouteRef>,
+    /// Slot number within the service, or within the row of the route.
     pub slot: u32,
     /// State of the slot: `steady`, `track`, `handover` or `residue`.
     pub state: String,

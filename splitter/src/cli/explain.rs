@@ -75,9 +75,17 @@ fn story(view: &ExplainView, paint: Paint) -> String {
     };
     let record = |record: &Option<RecordView>| record.as_ref().map_or("none".into(), memory);
     let slot = format!("{}, {}", count(view.slot), view.state);
+    let route = match &view.route {
+        None => "none".into(),
+        Some(route) => {
+            let version = route.version.as_deref().unwrap_or("leaving");
+            format!("{}, {version}", route.clients)
+        }
+    };
     let lines = [
         ("new connection", paint.bold(new_flow)),
         ("established flow", paint.bold(backend(&view.established))),
+        ("route", route),
         ("slot", slot),
         ("  without record", backend(&view.base)),
         ("  new flows", backend(&view.current)),

@@ -13,6 +13,7 @@ mod man;
 mod notify;
 mod output;
 mod places;
+mod route;
 mod run;
 mod service;
 mod services;
@@ -106,6 +107,9 @@ enum Command {
     Weight(weight::Arguments),
     /// Gives all new flows to one version.
     Cutover(cutover::Arguments),
+    /// Gives groups of clients a version whatever the weights.
+    #[command(subcommand)]
+    Route(route::Commands),
     /// Says where a client's flow goes, and why.
     Explain(explain::Arguments),
     /// Lists the flow records of a service.
@@ -166,6 +170,7 @@ fn dispatch(arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
         Command::Get(Get::Service(it)) => block_on(service::run(it, global, out)),
         Command::Weight(it) => block_on(weight::run(it, global, out)),
         Command::Cutover(it) => block_on(cutover::run(it, global, out)),
+        Command::Route(it) => block_on(route::run(it, global, out)),
         Command::Explain(it) => block_on(explain::run(it, global, out)),
         Command::Flows(it) => block_on(flows::run(it, global, out)),
         Command::Stats(it) => block_on(stats::run(it, global, out)),

@@ -6,6 +6,7 @@ use super::Global;
 use super::failure::Failure;
 use super::format::{address, count, front, moment, percent, plural, seconds, slots_in_transition};
 use super::output::{Output, Paint};
+use super::route::routes;
 use super::table::Table;
 use super::watch;
 use crate::api::types::{ServiceView, TransitionView};
@@ -69,6 +70,10 @@ pub(super) fn table(service: &ServiceView, paint: Paint) -> String {
     );
     text += &versions(service, paint).render();
     text.push('\n');
+    if !service.routes.is_empty() {
+        text += &routes(&service.routes, paint).render();
+        text.push('\n');
+    }
     text += &match &service.transition {
         None => format!(
             "transition  {}\n",
@@ -134,9 +139,13 @@ fn story(service: &ServiceView, transition: &TransitionView, paint: Paint) -> St
         (
             "slots",
             format!(
-                "{} of {}: track {}, handover {}, residue {}",
+                "{} {}: track {}, handover {}, residue {}",
                 count(slots_in_transition(service)),
-                count(service.slots),
+                if service.routes.is_empty() {
+                    format!("of {}", count(service.slots))
+                } else {
+                    "in all, those of routes too".to_owned()
+                },
                 count(transition.track),
                 count(transition.handover),
                 count(transition.residue),

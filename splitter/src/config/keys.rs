@@ -17,6 +17,8 @@ pub enum Section {
     Service,
     /// `[service.drain]`.
     Drain,
+    /// `[[service.route]]`.
+    Route,
     /// `[[service.version]]`.
     Version,
     /// An entry of `backends`.
@@ -25,11 +27,12 @@ pub enum Section {
 
 impl Section {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Root,
         Self::Daemon,
         Self::Service,
         Self::Drain,
+        Self::Route,
         Self::Version,
         Self::Backend,
     ];
@@ -41,6 +44,7 @@ impl Section {
             Self::Daemon => "`[daemon]`",
             Self::Service => "`[[service]]`",
             Self::Drain => "`[service.drain]`",
+            Self::Route => "`[[service.route]]`",
             Self::Version => "`[[service.version]]`",
             Self::Backend => "An entry of `backends`",
         }
@@ -90,7 +94,6 @@ const LATER: &[(Section, &[&str])] = &[
             "on_unhealthy",
             "quic",
             "rollout",
-            "route",
             "slow_start",
             "tracking",
         ],

@@ -6,6 +6,7 @@ mod error;
 mod keys;
 mod node;
 mod ports;
+mod routes;
 mod service;
 mod source;
 mod values;

@@ -112,6 +112,7 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
             return Err(backends.refuse("no backend", expected));
         }
     }
+    let routes = super::routes::read(&table, vip, &versions)?;
     let stable = names[stable].to_owned();
 
     Ok(Service {
@@ -129,6 +130,7 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
         prepare,
         drain_idle,
         versions,
+        routes,
         weights,
     })
 }

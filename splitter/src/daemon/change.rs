@@ -61,6 +61,7 @@ impl<D: Dataplane> Core<D> {
 
         live.weights = Some(weights);
         live.wish(&owners, wanted.now);
+        live.wish_of_routes(self.seed, &[]);
         // Saving takes its time, and only now new flows begin to follow.
         let began_ns = (self.clock)().ns;
         let hold = live.holds_in(wanted.now).as_nanos() as u64;

@@ -11,7 +11,7 @@ use super::clock::{Clock, Now};
 use super::error::StartError;
 use super::identity::{key_name, key_of_row};
 use super::install::forget_cleared;
-use super::live::Live;
+use super::live::{Live, settled};
 use super::replies;
 use super::start::{self, Judged, Removed};
 use super::store::{Loaded, ServiceState, State, Store};
@@ -86,6 +86,10 @@ impl<D: Dataplane> Core<D> {
         let gone = removed.iter().map(|it| key_name(&key_of_row(&it.row)));
         let known: BTreeSet<String> = known.chain(gone).collect();
         state.services.retain(|key, _| known.contains(key));
+        state.routes.retain(|key, _| known.contains(key));
+        for (live, _) in &services {
+            live.keep_routes(&mut state);
+        }
         store.save(&state)?;
         let wanted = start::settings(seed, &dataplane, &configuration.daemon);
         if settings != wanted {
@@ -107,6 +111,7 @@ impl<D: Dataplane> Core<D> {
             started: now,
             census: None,
         };
+        core.remove_strays(&services)?;
         let lives = services.iter().map(|(live, _)| live);
         let replies = replies::write(&mut core.dataplane, lives)?;
         for (live, adopted) in services {
@@ -115,6 +120,7 @@ impl<D: Dataplane> Core<D> {
         }
         core.write_hairpin_sources()?;
         core.remove_leftovers(&replies)?;
+        core.tend_routes(now)?;
         core.note_transitions(now)?;
         for live in &mut core.services {
             let kept = core.state.services.get(&live.state_key());
@@ -129,7 +135,7 @@ impl<D: Dataplane> Core<D> {
     pub(super) fn note_transitions(&mut self, now: Now) -> Result<(), StartError> {
         let mut changed = false;
         for live in &self.services {
-            let settled = live.is_settled(&live.words(&self.dataplane)?);
+            let settled = live.is_all_settled(&self.dataplane)?;
             let Some(kept) = self.state.services.get_mut(&live.state_key()) else {
                 continue;
             };
@@ -158,41 +164,45 @@ impl<D: Dataplane> Core<D> {
     /// [`Round::is_stale`]: crate::transition::Round::is_stale
     pub(super) fn advance(&mut self) -> Result<(), DataplaneError> {
         let mut wrote = false;
-        for live in self.services.iter_mut().filter(|live| live.moving) {
-            // As late as it can be, but before what is judged: stamps claim that somebody watched since.
-            let now_ns = (self.clock)().ns;
-            let words = live.words(&self.dataplane)?;
-            if live.is_settled(&words) {
-                live.moving = false;
-                continue;
-            }
-            let stamps = live.stamps(&self.dataplane)?;
-            let alive = |number| live.numbers.get(number).is_alive();
-            let timers = live.timers();
-            let round = round(
-                &words,
-                &stamps,
-                &live.wishes,
-                live.service.is_tracked(),
-                &timers,
-                now_ns,
-                &alive,
-            );
-            let in_time = || !round.is_stale(&timers, (self.clock)().ns);
-            let mut whole = true;
-            for write in &round.writes {
-                wrote = true;
-                if !live.carry_out(&mut self.dataplane, write, &in_time)? {
-                    tracing::warn!(
-                        service = live.service.name,
-                        "was held up while it wrote slots; looks at them again"
-                    );
-                    whole = false;
-                    break;
+        let due = |live: &&mut Live| live.moving && !live.is_unsettled();
+        for live in self.services.iter_mut().filter(due) {
+            let (mut settled_all, mut whole) = (true, true);
+            for (first_slot, wishes) in live.all_rows() {
+                // As late as it can be, but before what is judged: stamps claim that somebody watched since.
+                let now_ns = (self.clock)().ns;
+                let words = live.words_of(&self.dataplane, first_slot)?;
+                if settled(&words, wishes) {
+                    continue;
+                }
+                settled_all = false;
+                let stamps = live.stamps_of(&self.dataplane, first_slot)?;
+                let alive = |number| live.numbers.get(number).is_alive();
+                let timers = live.timers();
+                let round = round(
+                    &words,
+                    &stamps,
+                    wishes,
+                    live.service.is_tracked(),
+                    &timers,
+                    now_ns,
+                    &alive,
+                );
+                let in_time = || !round.is_stale(&timers, (self.clock)().ns);
+                for write in &round.writes {
+                    wrote = true;
+                    if !live.carry_out(&mut self.dataplane, first_slot, write, &in_time)? {
+                        tracing::warn!(
+                            service = live.service.name,
+                            "was held up while it wrote slots; looks at them again"
+                        );
+                        whole = false;
+                        break;
+                    }
                 }
             }
+            live.moving = !settled_all;
             if whole {
-                live.wishes.iter_mut().for_each(|wish| wish.at_once = false);
+                live.hurry_no_more();
             }
         }
         if wrote {
@@ -205,6 +215,7 @@ impl<D: Dataplane> Core<D> {
     pub(super) fn tick(&mut self) -> Result<(), StartError> {
         self.advance()?;
         let now = (self.clock)();
+        self.tend_routes(now)?;
         self.settle_state(now)?;
         self.drain(now.ns)?;
         self.forget_removed(now.ns)?;

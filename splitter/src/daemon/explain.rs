@@ -1,5 +1,7 @@
 //! Where a flow goes and why, asked of the very rules of the packet path; and the listing of flow records.
 
+use std::net::IpAddr;
+
 use splitter_common::abi::{Backend, Service as Row, Settings, SlotState, SlotWord, Stamp, Stamps};
 use splitter_common::datapath::flow_table::{Kind, Record, tick, ticks_to_ns};
 use splitter_common::datapath::parse::Headers;
@@ -13,7 +15,7 @@ use super::clock::Now;
 use super::core::Core;
 use super::live::Live;
 use crate::api::RequestError;
-use crate::api::types::{BackendRef, Caller, ExplainView, FlowList, RecordView};
+use crate::api::types::{BackendRef, Caller, ExplainView, FlowList, RecordView, RouteRef};
 use crate::dataplane::Dataplane;
 use crate::model::{Affinity, Flows, Service};
 use crate::net::to_abi;
@@ -131,6 +133,8 @@ impl<D: Dataplane> Core<D> {
         let settings = self.dataplane.settings().map_err(failed)?;
         let flow_hash = hash::flow_hash(&settings.hash_key, &headers);
         let slot = hash::slot(&settings.hash_key, &live.row, &headers, flow_hash);
+        let (row, _) = live.governing(client);
+        let slot = slot - live.row.first_slot + row;
         let backends = (0..live.row.backend_count)
             .map(|number| self.dataplane.backend(live.row.first_backend + number))
             .collect::<Result<_, _>>()
@@ -153,7 +157,7 @@ impl<D: Dataplane> Core<D> {
             port,
             service_port: Some(service_port),
         };
-        self.explained(live, caller, slot - live.row.first_slot, &peeked)
+        self.explained(live, caller, slot - row, &peeked)
     }
 
     fn explained(
@@ -174,6 +178,12 @@ impl<D: Dataplane> Core<D> {
             port: caller.port,
             service_port: caller.service_port.unwrap_or(live.row.port),
             slot,
+            route: live.governing(caller.client).1.map(|route| RouteRef {
+                clients: route.clients.to_string(),
+                version: route
+                    .version
+                    .map(|at| live.service.versions[at].name.clone()),
+            }),
             state: state_name(word.state()).to_owned(),
             base: self.backend_ref(live, word.base())?,
             current: self.backend_ref(live, word.current())?,
@@ -185,11 +195,17 @@ impl<D: Dataplane> Core<D> {
                 .ok()
                 .map(|number| self.backend_ref(live, number))
                 .transpose()?,
-            because: self.because(live, slot, peeked)?,
+            because: self.because(live, caller.client, slot, peeked)?,
         })
     }
 
-    fn because(&self, live: &Live, slot: u32, peeked: &Peek) -> Result<Vec<String>, RequestError> {
+    fn because(
+        &self,
+        live: &Live,
+        client: IpAddr,
+        slot: u32,
+        peeked: &Peek,
+    ) -> Result<Vec<String>, RequestError> {
         let word = peeked.word;
         let named = |number| self.backend_ref(live, number).map(|backend| name(&backend));
         let hashed = match live.service.affinity {
@@ -200,6 +216,7 @@ impl<D: Dataplane> Core<D> {
             },
         };
         let mut because = vec![format!("the keyed hash of {hashed} names slot {slot}")];
+        because.extend(routed(live, client));
         let (base, current) = (named(word.base())?, named(word.current())?);
         because.push(match word.state() {
             SlotState::Steady => format!("the slot is at rest: all its flows go to {base}"),
@@ -327,6 +344,26 @@ impl<D: Dataplane> Core<D> {
                 .collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// Which route the client has; nothing where the service has none.
+fn routed(live: &Live, client: IpAddr) -> Option<String> {
+    if live.routes.is_empty() {
+        return None;
+    }
+    let Some(route) = live.governing(client).1 else {
+        return Some(format!("no route has {client}: the weights hold"));
+    };
+    let clients = route.clients;
+    Some(match route.version {
+        Some(version) => format!(
+            "the route of {clients} gives its clients to {}: the slot is one of a row of its own",
+            live.service.versions[version].name
+        ),
+        None => format!(
+            "the route of {clients} leaves: its row follows what holds without it, and goes when both are at rest"
+        ),
+    })
 }
 
 /// The port that the client dials. It tells flows apart, so where there are several it must be said, unless only the

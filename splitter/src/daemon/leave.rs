@@ -33,7 +33,7 @@ impl<D: Dataplane> Core<D> {
             if !leaves(live) {
                 continue;
             }
-            let words = live.words(&self.dataplane)?;
+            let words = live.all_words(&self.dataplane)?;
             let first_backend = live.row.first_backend;
             let rest_ns = rest_ns(&live.row);
             let numbers = live.numbers.clone();
@@ -104,6 +104,7 @@ impl<D: Dataplane> Core<D> {
             }
             let Removed { index, row, .. } = self.removed[at];
             let key = key_of_row(&row);
+            self.remove_routes(row.first_slot)?;
             self.dataplane.set_service(index, &Row::default())?;
             // Another service may get the index, and a reverse record says no more than that.
             for set in 0..self.dataplane.reverse_sets() {
@@ -116,6 +117,7 @@ impl<D: Dataplane> Core<D> {
                 }
             }
             self.state.services.remove(&key_name(&key));
+            self.state.routes.remove(&key_name(&key));
             self.removed.remove(at);
         }
         if self.removed.len() < before {

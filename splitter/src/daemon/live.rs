@@ -8,8 +8,9 @@ use splitter_common::datapath::flow_table::PENDING_SPARE_NS;
 use super::core::ROUND_NS;
 use super::identity::{BackendId, key_name, key_of_row};
 use super::numbers::Numbers;
+use super::routes::{LiveRoute, RoutedRow};
 use crate::dataplane::{Dataplane, DataplaneError};
-use crate::model::{Flows, Protocol, Seed, Service, Weights};
+use crate::model::{Flows, Prefix, Protocol, Seed, Service, Weights};
 use crate::plan::{self, Member, PlaceError, Placement, Share};
 use crate::transition::{Cell, SlotWrite, Timers, Wish};
 
@@ -26,8 +27,14 @@ pub(super) struct Live {
     pub(super) numbers: Numbers,
     /// Weights in force; none where they were lost and the slots go on as they are.
     pub(super) weights: Option<Weights>,
-    /// What is wanted of each slot.
+    /// What is wanted of each slot of the default row.
     pub(super) wishes: Vec<Wish>,
+    /// Its routes.
+    pub(super) routes: Vec<LiveRoute>,
+    /// The rows of its routes.
+    pub(super) rows: Vec<RoutedRow>,
+    /// Prefixes that the file routes and that were removed by hand.
+    pub(super) unrouted: Vec<Prefix>,
     /// Whether a slot may not be at rest, or not as wished.
     pub(super) moving: bool,
     /// When the baseline of the measured share is to be taken again, nanoseconds.
@@ -65,33 +72,62 @@ impl Live {
         self.row.slot_mask + 1
     }
 
+    /// Words of the default row.
     pub(super) fn words<D: Dataplane>(
         &self,
         dataplane: &D,
     ) -> Result<Vec<SlotWord>, DataplaneError> {
-        self.slot_indices().map(|at| dataplane.slot(at)).collect()
+        self.words_of(dataplane, self.row.first_slot)
     }
 
-    pub(super) fn stamps<D: Dataplane>(
+    /// Words of a row.
+    pub(super) fn words_of<D: Dataplane>(
         &self,
         dataplane: &D,
+        first_slot: u32,
+    ) -> Result<Vec<SlotWord>, DataplaneError> {
+        let slots = first_slot..first_slot + self.slots();
+        slots.map(|at| dataplane.slot(at)).collect()
+    }
+
+    /// Stamps of a row.
+    pub(super) fn stamps_of<D: Dataplane>(
+        &self,
+        dataplane: &D,
+        first_slot: u32,
     ) -> Result<Vec<Stamps>, DataplaneError> {
-        self.slot_indices().map(|at| dataplane.stamps(at)).collect()
+        let slots = first_slot..first_slot + self.slots();
+        slots.map(|at| dataplane.stamps(at)).collect()
     }
 
-    fn slot_indices(&self) -> std::ops::Range<u32> {
-        self.row.first_slot..self.row.first_slot + self.slots()
+    /// Words of all rows, the default one first.
+    pub(super) fn all_words<D: Dataplane>(
+        &self,
+        dataplane: &D,
+    ) -> Result<Vec<SlotWord>, DataplaneError> {
+        let mut words = Vec::new();
+        for (first_slot, _) in self.all_rows() {
+            words.extend(self.words_of(dataplane, first_slot)?);
+        }
+        Ok(words)
     }
 
-    /// Carries out one write of a round while `in_time` says that its judgement still holds; returns whether it was
+    /// First slot of every row and what is wanted of it, the default one first.
+    pub(super) fn all_rows(&self) -> impl Iterator<Item = (u32, &[Wish])> {
+        let routed = self.rows.iter().map(|row| (row.first_slot, &*row.wishes));
+        std::iter::once((self.row.first_slot, &*self.wishes)).chain(routed)
+    }
+
+    /// Carries out one write of a round of the row at `first_slot` while `in_time` says that its judgement still holds; returns whether it was
     /// carried out. Between any two cells it may stop.
     pub(super) fn carry_out<D: Dataplane>(
         &self,
         dataplane: &mut D,
+        first_slot: u32,
         write: &SlotWrite,
         in_time: &impl Fn() -> bool,
     ) -> Result<bool, DataplaneError> {
-        let slot = self.row.first_slot + write.slot;
+        let slot = first_slot + write.slot;
         for cell in write.cells() {
             if !in_time() {
                 return Ok(false);
@@ -104,12 +140,22 @@ impl Live {
         Ok(true)
     }
 
-    /// Whether the slots are at rest where they are wanted.
+    /// Whether the slots of the default row are at rest where they are wanted.
     pub(super) fn is_settled(&self, words: &[SlotWord]) -> bool {
-        words
-            .iter()
-            .zip(&self.wishes)
-            .all(|(word, wish)| word.state() == SlotState::Steady && word.base() == wish.owner)
+        settled(words, &self.wishes)
+    }
+
+    /// Whether the slots of all rows are.
+    pub(super) fn is_all_settled<D: Dataplane>(
+        &self,
+        dataplane: &D,
+    ) -> Result<bool, DataplaneError> {
+        for (first_slot, wishes) in self.all_rows() {
+            if !settled(&self.words_of(dataplane, first_slot)?, wishes) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The owner of every slot under `weights`.
@@ -168,6 +214,14 @@ impl Live {
             _ => self.service.prepare,
         }
     }
+}
+
+/// Whether the slots of a row are at rest where they are wanted.
+pub(super) fn settled(words: &[SlotWord], wishes: &[Wish]) -> bool {
+    words
+        .iter()
+        .zip(wishes)
+        .all(|(word, wish)| word.state() == SlotState::Steady && word.base() == wish.owner)
 }
 
 /// How many slots are with each backend number of a service, counted in one pass.

@@ -20,6 +20,7 @@ mod numbers;
 mod pinned;
 mod ranges;
 mod replies;
+mod routes;
 mod serve;
 mod start;
 mod store;

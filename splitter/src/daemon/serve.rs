@@ -151,6 +151,11 @@ fn answer<D: Dataplane>(core: &mut Core<D>, request: Request) {
             drop(to.send(view));
         }
         Request::Weights(name, weights, to) => drop(to.send(core.change(&name, &weights, now))),
+        Request::Routes(name, to) => drop(to.send(core.routes(&name))),
+        Request::AddRoute(name, route, to) => drop(to.send(core.add_route(&name, &route, now))),
+        Request::RemoveRoute(name, route, to) => {
+            drop(to.send(core.remove_route(&name, &route, now)));
+        }
         Request::Explain(name, caller, to) => {
             drop(to.send(core.explain(&name, caller, now)));
         }

@@ -1,10 +1,11 @@
 //! From a configuration and what is pinned to services in force. All is judged before anything is written; every
 //! write may be the last one of this process, and the next start goes on from there.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::ops::Range;
 
-use splitter_common::abi::{Affinity, Backend, Mode, Service as Row, Settings};
+use splitter_common::abi::{Affinity, Backend, Mode, RouteKey, Service as Row, Settings};
 
 use super::error::StartError;
 use super::identity::{key_name, key_of_row, protocol_number};
@@ -24,6 +25,8 @@ use crate::transition::Wish;
 pub(super) struct Removed {
     pub(super) index: u32,
     pub(super) row: Row,
+    /// First slots of the rows of its routes.
+    pub(super) rows: Vec<u32>,
     /// When this daemon first saw it gone, nanoseconds.
     pub(super) since_ns: u64,
 }
@@ -101,8 +104,14 @@ pub(super) fn judge<D: Dataplane>(
 ) -> Result<Judged, StartError> {
     let mut pinned = Pinned::read(dataplane)?;
     let mut taken = Taken::default();
+    let entries = dataplane.routes()?;
     for (index, row) in &pinned.rows {
         taken.add(*index, row);
+        let rows = rows_of(&entries, row.first_slot);
+        let ranges = rows
+            .into_iter()
+            .map(|first| first..first + row.slot_mask + 1);
+        taken.slots.extend(ranges);
     }
     let found = configuration
         .services
@@ -145,6 +154,9 @@ pub(super) fn judge<D: Dataplane>(
             numbers,
             weights: None,
             wishes: Vec::new(),
+            routes: Vec::new(),
+            rows: Vec::new(),
+            unrouted: Vec::new(),
             moving: true,
             rebase_at: None,
         };
@@ -157,6 +169,12 @@ pub(super) fn judge<D: Dataplane>(
         };
         live.wishes = wishes.iter().map(|owner| later(*owner)).collect();
         refuse_lost_owners(&live)?;
+        if adopted {
+            live.adopt_routes(dataplane, &entries)?;
+        }
+        live.know_routes(state.routes.get(&live.state_key()));
+        live.wish_of_routes(seed, &[]);
+        live.row.routed = u8::from(!live.routes.is_empty());
         services.push((live, adopted));
     }
     let removed = pinned
@@ -165,10 +183,19 @@ pub(super) fn judge<D: Dataplane>(
         .map(|(index, row)| Removed {
             index,
             row,
+            rows: rows_of(&entries, row.first_slot).into_iter().collect(),
             since_ns: now_ns,
         })
         .collect();
     Ok(Judged { services, removed })
+}
+
+/// First slots of the rows that the routes of a service lead to.
+fn rows_of(entries: &[(RouteKey, u32)], first_slot: u32) -> BTreeSet<u32> {
+    let its = entries
+        .iter()
+        .filter(|(key, _)| key.first_slot == first_slot);
+    its.map(|(_, row)| *row).collect()
 }
 
 const fn later(owner: u16) -> Wish {

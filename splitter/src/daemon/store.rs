@@ -26,6 +26,33 @@ pub(super) struct State {
     pub seed: Option<(String, String)>,
     /// By identity of the service, such as `tcp 203.0.113.10:443`.
     pub services: BTreeMap<String, ServiceState>,
+    /// Routes, by the same.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub routes: BTreeMap<String, RoutesState>,
+}
+
+/// What is kept of a service's routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RoutesState {
+    /// The routes.
+    pub routes: Vec<RouteState>,
+    /// Prefixes that the file routes and that were removed by hand.
+    pub removed: Vec<String>,
+}
+
+/// A route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RouteState {
+    /// Prefix of the clients.
+    pub clients: String,
+    /// Their version; none: the route leaves.
+    pub version: Option<String>,
+    /// When it leaves.
+    pub expires: Option<Timestamp>,
+    /// Whether it is the file's.
+    pub of_file: bool,
+    /// Whether its row may lack the stamps of the time when the route came into force.
+    pub fresh: bool,
 }
 
 /// What is kept of a service.

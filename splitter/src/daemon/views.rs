@@ -1,6 +1,6 @@
 //! What users are shown, read back from the maps.
 
-use splitter_common::abi::{Backend as Row, Counter, SlotState, SlotWord, Traffic, Verdict};
+use splitter_common::abi::{Backend as Row, Counter, SlotState, Traffic, Verdict};
 
 use super::census::Census;
 use super::change::failed;
@@ -56,6 +56,7 @@ impl<D: Dataplane> Core<D> {
         let live = &self.services[at];
         let words = live.words(&self.dataplane).map_err(failed)?;
         let counts = SlotCounts::of(&words);
+        let everywhere = SlotCounts::of(&live.all_words(&self.dataplane).map_err(failed)?);
         let set = self.set_percents(at, &counts);
         let shares = self.handshakes(at)?;
         let all: u64 = shares.iter().sum();
@@ -66,7 +67,13 @@ impl<D: Dataplane> Core<D> {
             for backend in &version.backends {
                 let id = BackendId::of(backend);
                 if let Some(number) = live.numbers.of(&id) {
-                    backends.push(self.backend_view(live, number, id, backend.weight, &counts)?);
+                    backends.push(self.backend_view(
+                        live,
+                        number,
+                        id,
+                        backend.weight,
+                        (&counts, &everywhere),
+                    )?);
                 }
             }
             versions.push(VersionView {
@@ -79,7 +86,7 @@ impl<D: Dataplane> Core<D> {
                 backends,
             });
         }
-        self.add_leaving(live, &counts, &mut versions)?;
+        self.add_leaving(live, (&counts, &everywhere), &mut versions)?;
         Ok(ServiceView {
             name: service.name.clone(),
             vip: service.vip,
@@ -98,7 +105,8 @@ impl<D: Dataplane> Core<D> {
             .to_owned(),
             slots: live.slots(),
             stable: service.stable.clone(),
-            transition: self.transition_view(live, &words, &versions, now)?,
+            transition: self.transition_view(live, &versions, now)?,
+            routes: self.route_views(live)?,
             versions,
         })
     }
@@ -107,7 +115,7 @@ impl<D: Dataplane> Core<D> {
     fn add_leaving(
         &self,
         live: &Live,
-        counts: &SlotCounts,
+        counts: (&SlotCounts, &SlotCounts),
         versions: &mut Vec<VersionView>,
     ) -> Result<(), RequestError> {
         let mut backends = Vec::new();
@@ -138,7 +146,7 @@ impl<D: Dataplane> Core<D> {
         number: u16,
         id: BackendId,
         weight: u32,
-        counts: &SlotCounts,
+        (counts, everywhere): (&SlotCounts, &SlotCounts),
     ) -> Result<BackendView, RequestError> {
         let index = live.row.first_backend + u32::from(number);
         let row = self.dataplane.backend(index).map_err(failed)?;
@@ -167,7 +175,7 @@ impl<D: Dataplane> Core<D> {
             number,
             next_hop: next_hop.to_owned(),
             slots: counts.current(number),
-            base_slots: counts.base(number),
+            base_slots: everywhere.base(number),
             flow_records: census.map_or(0, |census| census.of(index).total()),
             packets,
             bytes,
@@ -201,15 +209,21 @@ impl<D: Dataplane> Core<D> {
     fn transition_view(
         &self,
         live: &Live,
-        words: &[SlotWord],
         versions: &[VersionView],
         now: Now,
     ) -> Result<Option<TransitionView>, RequestError> {
+        let words = live.all_words(&self.dataplane).map_err(failed)?;
         if words.iter().all(|word| word.state() == SlotState::Steady) {
             return Ok(None);
         }
-        let stamps = live.stamps(&self.dataplane).map_err(failed)?;
-        let summary = summarise(words, &stamps, &live.timers(), ROUND_NS, now.ns);
+        let mut stamps = Vec::new();
+        for (first_slot, _) in live.all_rows() {
+            stamps.extend(
+                live.stamps_of(&self.dataplane, first_slot)
+                    .map_err(failed)?,
+            );
+        }
+        let summary = summarise(&words, &stamps, &live.timers(), ROUND_NS, now.ns);
         let kept = self.state.services.get(&live.state_key());
         Ok(Some(TransitionView {
             began: kept.and_then(|kept| kept.began).unwrap_or(now.wall),
@@ -228,7 +242,7 @@ impl<D: Dataplane> Core<D> {
         let values = self.dataplane.counters().map_err(failed)?;
         let mut moving = 0;
         for live in self.services.iter().filter(|live| live.moving) {
-            let words = live.words(&self.dataplane).map_err(failed)?;
+            let words = live.all_words(&self.dataplane).map_err(failed)?;
             moving += words
                 .iter()
                 .filter(|word| word.state() != SlotState::Steady)

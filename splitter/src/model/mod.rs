@@ -129,6 +129,8 @@ pub struct Service {
     pub drain_idle: Duration,
     /// The versions, in the order of the file.
     pub versions: Vec<Version>,
+    /// Routes in the file: clients, and the position of their version; the *initial* ones.
+    pub routes: Vec<(Prefix, usize)>,
     /// Weights in the file, else everything to `stable`; the *initial* ones.
     pub weights: Weights,
 }

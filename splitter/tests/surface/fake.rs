@@ -125,6 +125,15 @@ async fn answer(mut queue: mpsc::Receiver<Request>, asked: &Mutex<Vec<Asked>>) {
             Request::Flows(name, limit, answer) => {
                 drop(answer.send(known(&name).map(|()| views::flows(&name, limit))));
             }
+            Request::Routes(name, answer) => {
+                drop(answer.send(known(&name).map(|()| views::routes(&name))));
+            }
+            Request::AddRoute(name, route, answer) => {
+                drop(answer.send(known(&name).map(|()| views::routed(&name, &route))));
+            }
+            Request::RemoveRoute(name, route, answer) => {
+                drop(answer.send(known(&name).map(|()| views::unrouted(&name, &route))));
+            }
             Request::Stats(answer) => drop(answer.send(Ok(views::stats()))),
         }
     }

@@ -4,7 +4,8 @@ use std::fmt::Debug;
 
 use serde::de::DeserializeOwned;
 use splitter::api::types::{
-    ChangeView, ErrorView, ExplainView, FlowList, ServiceList, ServiceView, SetWeights, StatsView,
+    AddRoute, ChangeView, ErrorView, ExplainView, FlowList, RemoveRoute, RouteChange, RouteList,
+    ServiceList, ServiceView, SetWeights, StatsView,
 };
 
 use super::fake::Fake;
@@ -37,6 +38,29 @@ fn json_is_the_view_that_the_daemon_sent() {
         &fake,
         "weight web green=50 blue=50 --now --dry-run -o json",
         &views::change("web", &set),
+    );
+    same::<RouteList>(&fake, "route list web -o json", &views::routes("web"));
+    let added = AddRoute {
+        clients: vec!["10.8.0.0/16".into(), "10.9.0.7/32".into()],
+        version: "green".into(),
+        ttl_seconds: Some(90),
+        now: true,
+        dry_run: true,
+    };
+    same::<RouteChange>(
+        &fake,
+        "route add web --clients 10.8.0.0/16,10.9.0.7 --version green --ttl 90s --now --dry-run -o json",
+        &views::routed("web", &added),
+    );
+    let removed = RemoveRoute {
+        clients: vec!["10.8.0.0/16".into()],
+        now: false,
+        dry_run: true,
+    };
+    same::<RouteChange>(
+        &fake,
+        "route remove web --clients 10.8.0.0/16 --dry-run -o json",
+        &views::unrouted("web", &removed),
     );
     same::<ExplainView>(
         &fake,

@@ -107,6 +107,18 @@ const OURS: &[(&str, &str)] = &[
 const PARSERS: &[(&str, &str)] = &[
     ("frobnicate", "unrecognized subcommand 'frobnicate'"),
     (
+        "route add web --clients 10.8.0.1/16 --version green",
+        "invalid value '10.8.0.1/16' for '--clients <CIDR>': `10.8.0.1/16` has host bits set: the prefix is 10.8.0.0/16",
+    ),
+    (
+        "route add web --clients 10.8.0.0/16,x --version green",
+        "invalid value 'x' for '--clients <CIDR>': `x` is not a CIDR such as 10.8.0.0/16 or 2001:db8::/32",
+    ),
+    (
+        "route add web --clients 10.8.0.0/16 --version green --ttl 10",
+        "invalid value '10' for '--ttl <TIME>': expected a number and a unit, such as 90s, 30m or 12h",
+    ),
+    (
         "get service web --interval 2s",
         "the following required arguments were not provided: <--watch|--wait <STATE>>",
     ),

@@ -16,6 +16,17 @@ fn every_command_that_asks_the_daemon_prints_its_table() {
         ("weight_same", "weight web blue=87.5 green=12.50"),
         ("weight_dry_run", "weight web green=100 --dry-run"),
         ("cutover", "cutover web green"),
+        (
+            "route_add",
+            "route add web --clients 10.8.0.0/16,10.9.0.0/16 --version green --ttl 1h",
+        ),
+        (
+            "route_add_dry_run",
+            "route add web --clients 10.8.0.1 --version green --now --dry-run",
+        ),
+        ("route_remove", "route remove web --clients 10.8.0.0/16"),
+        ("route_list", "route list web"),
+        ("route_list_none", "route list dns"),
         ("explain_port", "explain web --client 192.0.2.7:40000"),
         ("explain_ipv6", "explain web --client [2001:db8::7]:40000"),
         ("explain_address", "explain web --client 192.0.2.7"),

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use splitter::api::types::{
-    BackendRef, BackendView, ChangeView, CounterView, DaemonView, ExplainView, FlowList,
-    InterfaceView, RecordView, ServiceList, ServiceView, SetWeights, StatsView, TransitionView,
-    VersionView,
+    AddRoute, BackendRef, BackendView, ChangeView, CounterView, DaemonView, ExplainView, FlowList,
+    InterfaceView, RecordView, RemoveRoute, RouteChange, RouteList, RouteRef, RouteView,
+    ServiceList, ServiceView, SetWeights, StatsView, TransitionView, VersionView,
 };
 use splitter_common::abi::{Counter, Verdict};
 
@@ -65,6 +65,7 @@ pub(super) fn web() -> ServiceView {
                 backends: vec![backend("10.0.1.11", 2, "unresolved", 0)],
             },
         ],
+        routes: routes("web").routes,
         transition: Some(TransitionView {
             began: "2026-11-30T22:50:01Z".parse().expect("a time"),
             track: 1_500,
@@ -98,6 +99,7 @@ pub(super) fn dns() -> ServiceView {
             flow_records: 0,
             backends: vec![backend("2001:db8:1::11", 0, "resolved", 7)],
         }],
+        routes: Vec::new(),
         transition: None,
     }
 }
@@ -126,6 +128,68 @@ pub(super) fn change(service: &str, set: &SetWeights) -> ChangeView {
         established_flows_moved: 0,
         holds_in_seconds: if set.now { 0.0 } else { 3.0 },
         dry_run: set.dry_run,
+    }
+}
+
+/// One route for each state that there is.
+pub(super) fn routes(service: &str) -> RouteList {
+    let route = |clients: &str, version: Option<&str>, state: &str| RouteView {
+        clients: clients.into(),
+        version: version.map(Into::into),
+        state: state.into(),
+        origin: if state == "settled" {
+            "file"
+        } else {
+            "command"
+        }
+        .into(),
+        expires: version.and_then(|_| "2030-01-02T03:04:05Z".parse().ok()),
+        slots_in_transition: if state == "settled" { 0 } else { 16_384 },
+    };
+    let routes = [
+        route("10.8.0.0/16", Some("green"), "settled"),
+        route("10.8.1.0/24", Some("blue"), "moving"),
+        route("10.9.0.0/16", None, "leaving"),
+    ];
+    RouteList {
+        service: service.into(),
+        routes: if service == "web" {
+            routes.into()
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+/// What adding routes does.
+pub(super) fn routed(service: &str, route: &AddRoute) -> RouteChange {
+    RouteChange {
+        service: service.into(),
+        clients: route.clients.clone(),
+        version: Some(route.version.clone()),
+        expires: route
+            .ttl_seconds
+            .and_then(|_| "2030-01-02T03:04:05Z".parse().ok()),
+        slots_moved: 16_384,
+        slots: 16_384,
+        established_flows_moved: 0,
+        holds_in_seconds: if route.now { 0.0 } else { 3.0 },
+        dry_run: route.dry_run,
+    }
+}
+
+/// What removing routes does: of those in the default row's hands already, nothing.
+pub(super) fn unrouted(service: &str, route: &RemoveRoute) -> RouteChange {
+    RouteChange {
+        service: service.into(),
+        clients: route.clients.clone(),
+        version: None,
+        expires: None,
+        slots_moved: 0,
+        slots: 16_384,
+        established_flows_moved: 0,
+        holds_in_seconds: if route.now { 0.0 } else { 3.0 },
+        dry_run: route.dry_run,
     }
 }
 
@@ -170,6 +234,10 @@ pub(super) fn explain(service: &str, client: IpAddr, port: Option<u16>) -> Expla
         client,
         port,
         service_port: 443,
+        route: port.map(|_| RouteRef {
+            clients: "10.8.0.0/16".into(),
+            version: Some("green".into()),
+        }),
         slot: 1_234,
         state: if port.is_some() { "track" } else { "handover" }.into(),
         base: blue(),

@@ -1,6 +1,6 @@
 //! The processes of a lab: servers and clients. Started by the suites; nothing to be run by hand.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -35,6 +35,9 @@ enum Role {
         /// Milliseconds between messages.
         #[arg(long)]
         every: u64,
+        /// The client's address, where it has several.
+        #[arg(long)]
+        from: Option<IpAddr>,
     },
     /// Makes short requests until its standard input ends.
     Request {
@@ -44,6 +47,9 @@ enum Role {
         /// Requests a second.
         #[arg(long)]
         per_second: u32,
+        /// The client's address, where it has several.
+        #[arg(long)]
+        from: Option<IpAddr>,
     },
     /// Sends forged frames.
     Flood {
@@ -96,8 +102,16 @@ async fn main() -> Result<()> {
             to,
             connections,
             every,
-        } => clients::held::run(to, connections, Duration::from_millis(every), stop()).await,
-        Role::Request { to, per_second } => clients::requests::run(to, per_second, stop()).await,
+            from,
+        } => {
+            let every = Duration::from_millis(every);
+            clients::held::run(to, connections, every, from, stop()).await
+        }
+        Role::Request {
+            to,
+            per_second,
+            from,
+        } => clients::requests::run(to, per_second, from, stop()).await,
         Role::Flood {
             forgery,
             to,

@@ -1,13 +1,13 @@
 //! Connections that are held open: each must be answered by one backend from its first message to its last.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Result;
 use tokio::sync::watch;
 
-use super::http::Connection;
+use super::http::{Connection, bound_to};
 use super::lock;
 use super::report::{Fault, HeldTotals, Report, print};
 
@@ -27,6 +27,7 @@ pub async fn run(
     to: SocketAddr,
     connections: usize,
     every: Duration,
+    from: Option<IpAddr>,
     stop: watch::Receiver<bool>,
 ) -> Result<()> {
     let totals = Arc::new(Mutex::new(HeldTotals::default()));
@@ -40,7 +41,8 @@ pub async fn run(
             ))
             .await;
             let mut story = Story::default();
-            let talk = talk(to, number, every, &totals, &mut story, &tried);
+            let how = (number, every, from);
+            let talk = talk(to, how, &totals, &mut story, &tried);
             let result = tokio::select! {
                 result = talk => result,
                 _ = stop.wait_for(|&stop| stop) => Ok(()),
@@ -78,13 +80,15 @@ pub async fn run(
 
 async fn talk(
     to: SocketAddr,
-    number: usize,
-    every: Duration,
+    (number, every, from): (usize, Duration, Option<IpAddr>),
     totals: &Mutex<HeldTotals>,
     story: &mut Story,
     tried: &tokio::sync::Semaphore,
 ) -> Result<()> {
-    let mut connection = Connection::open(to).await?;
+    let mut connection = match from {
+        Some(from) => Connection::open_from(bound_to(SocketAddr::new(from, 0))?, to).await?,
+        None => Connection::open(to).await?,
+    };
     story.port = connection.port();
     let streams = number % 2 == 1;
     if streams {

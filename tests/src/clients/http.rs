@@ -10,6 +10,16 @@ use tokio::net::{TcpSocket, TcpStream};
 /// A SYN that a transition drops is sent again after 1, 3, 7 seconds; longer than that is a fault.
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
+/// A socket that is bound.
+pub(super) fn bound_to(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
 /// A connection.
 pub(super) struct Connection {
     stream: BufReader<TcpStream>,

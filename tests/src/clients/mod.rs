@@ -10,7 +10,7 @@ pub mod requests;
 pub mod udp;
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -135,6 +135,45 @@ impl Client {
         )
     }
 
+    /// As [`Self::hold`], from one of the client's addresses.
+    pub fn hold_from(lab: &Lab, from: IpAddr, connections: usize, every: Duration) -> Result<Self> {
+        let client = Self::start(
+            &lab.client,
+            &[
+                "hold".to_owned(),
+                format!(
+                    "--to={}:{}",
+                    bracketed(lab, family_of(from)),
+                    Addresses::PORT
+                ),
+                format!("--connections={connections}"),
+                format!("--every={}", every.as_millis()),
+                format!("--from={from}"),
+            ],
+        )?;
+        wait_for("all held connections to be tried", PATIENCE, || {
+            Ok(client.view().ready.then_some(()))
+        })?;
+        Ok(client)
+    }
+
+    /// As [`Self::request`], from one of the client's addresses.
+    pub fn request_from(lab: &Lab, from: IpAddr, per_second: u32) -> Result<Self> {
+        Self::start(
+            &lab.client,
+            &[
+                "request".to_owned(),
+                format!(
+                    "--to={}:{}",
+                    bracketed(lab, family_of(from)),
+                    Addresses::PORT
+                ),
+                format!("--per-second={per_second}"),
+                format!("--from={from}"),
+            ],
+        )
+    }
+
     /// Makes short requests, each on a connection of its own, so many a second.
     pub fn request(lab: &Lab, family: Family, per_second: u32) -> Result<Self> {
         Self::start(
@@ -240,9 +279,17 @@ fn take(into: &mut Reported, report: Report) {
     }
 }
 
+fn family_of(address: IpAddr) -> Family {
+    if address.is_ipv4() {
+        Family::V4
+    } else {
+        Family::V6
+    }
+}
+
 fn bracketed(lab: &Lab, family: Family) -> String {
     match lab.vip(family) {
-        std::net::IpAddr::V4(address) => address.to_string(),
-        std::net::IpAddr::V6(address) => format!("[{address}]"),
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
     }
 }

@@ -14,7 +14,7 @@ use tokio::net::TcpSocket;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use super::http::Connection;
+use super::http::{Connection, bound_to};
 use super::report::{Answer, Report, print};
 use crate::lab::now_ns;
 
@@ -22,7 +22,12 @@ use crate::lab::now_ns;
 const PORTS: RangeInclusive<u16> = 20_000..=65_000;
 
 /// Makes so many requests a second, whether or not earlier ones were answered, until `stop` says so.
-pub async fn run(to: SocketAddr, per_second: u32, mut stop: watch::Receiver<bool>) -> Result<()> {
+pub async fn run(
+    to: SocketAddr,
+    per_second: u32,
+    from: Option<IpAddr>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<()> {
     let mut tick = tokio::time::interval(Duration::from_secs(1) / per_second);
     // After a stall the rate stays what it was: a burst would overflow queues and say nothing about splitter.
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -31,7 +36,7 @@ pub async fn run(to: SocketAddr, per_second: u32, mut stop: watch::Receiver<bool
     loop {
         tokio::select! {
             _ = tick.tick() => {
-                let socket = bound(to, &mut ports)?;
+                let socket = bound(to, from, &mut ports)?;
                 requests.spawn(one(socket, to));
             }
             Some(done) = requests.join_next() => print(&Report::Answer(done?)),
@@ -63,19 +68,19 @@ async fn exchange(socket: TcpSocket, to: SocketAddr) -> Result<String> {
 }
 
 /// A socket on the next port that is free.
-fn bound(to: SocketAddr, ports: &mut impl Iterator<Item = u16>) -> Result<TcpSocket> {
+fn bound(
+    to: SocketAddr,
+    from: Option<IpAddr>,
+    ports: &mut impl Iterator<Item = u16>,
+) -> Result<TcpSocket> {
     let any: IpAddr = if to.is_ipv4() {
         Ipv4Addr::UNSPECIFIED.into()
     } else {
         Ipv6Addr::UNSPECIFIED.into()
     };
     for port in ports.take(PORTS.len()) {
-        let socket = match any {
-            IpAddr::V4(_) => TcpSocket::new_v4(),
-            IpAddr::V6(_) => TcpSocket::new_v6(),
-        }?;
-        match socket.bind(SocketAddr::new(any, port)) {
-            Ok(()) => return Ok(socket),
+        match bound_to(SocketAddr::new(from.unwrap_or(any), port)) {
+            Ok(socket) => return Ok(socket),
             Err(error) if error.kind() == ErrorKind::AddrInUse => {}
             Err(error) => return Err(error.into()),
         }

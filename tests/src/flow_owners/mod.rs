@@ -12,7 +12,9 @@
 //! UDP clients with `flows = "track"` have no handshake: the first datagram that is let through binds the flow.
 //!
 //! * `tables`: memory with a hook before each access, and the watch over evictions.
-//! * `clients`: flows and what they expect; `datagrams`: those of UDP. `attack`: what spoofers send. `daemon`: rounds, kills, deaths, drains.
+//! * `clients`: flows and what they expect; `datagrams`: those of UDP. `attack`: what spoofers send. `daemon`:
+//!   rounds, kills, deaths, drains.
+//! * `routes`: rows of slots that groups of clients come into and leave.
 //! * `checks`: the invariants I1 to I5.
 //! * `world`: time, and what happens next. `report`: what became of it.
 //! * [`Mutant`]: the algorithm with one rule left out, to show that the model sees it.

@@ -133,6 +133,13 @@ pub(super) fn assign(
     Ok(())
 }
 
+/// Another address of a host on the link of the clients.
+pub(super) fn add(host: &Namespace, family: Family, number: u8) -> Result<IpAddr> {
+    let another = Addresses::front(family, number);
+    address(host, "eth0", another, prefix(family))?;
+    Ok(another)
+}
+
 fn unspecified(family: Family) -> IpAddr {
     match family {
         Family::V4 => Ipv4Addr::UNSPECIFIED.into(),

@@ -141,6 +141,11 @@ impl Lab {
         self.backends.get(index).unwrap_or(&self.edge)
     }
 
+    /// Gives the client another address on its link.
+    pub fn add_client(&self, family: Family, host: u8) -> Result<std::net::IpAddr> {
+        addresses::add(&self.client, family, host)
+    }
+
     /// Address that clients dial.
     pub fn vip(&self, family: Family) -> std::net::IpAddr {
         addresses::vip(self.topology, family)

@@ -9,7 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
-use splitter::api::types::{ChangeView, FlowList, ServiceList, ServiceView, StatsView};
+use splitter::api::types::{
+    ChangeView, FlowList, RouteChange, RouteList, ServiceList, ServiceView, StatsView,
+};
 
 use super::{Config, Lab, Process, wait_for};
 
@@ -254,6 +256,31 @@ impl<'lab> Splitter<'lab> {
     /// `splitter flows`.
     pub fn flows(&self, service: &str) -> Result<FlowList> {
         self.json(&["flows", service])
+    }
+
+    /// `splitter route add`.
+    pub fn add_route(&self, clients: &str, version: &str, more: &[&str]) -> Result<RouteChange> {
+        let what = [
+            "route",
+            "add",
+            "web",
+            "--clients",
+            clients,
+            "--version",
+            version,
+        ];
+        self.json(&[&what, more].concat())
+    }
+
+    /// `splitter route remove`.
+    pub fn remove_route(&self, clients: &str) -> Result<RouteChange> {
+        self.json(&["route", "remove", "web", "--clients", clients])
+    }
+
+    /// `splitter route list`, the prefixes alone.
+    pub fn routes(&self) -> Result<Vec<String>> {
+        let list: RouteList = self.json(&["route", "list", "web"])?;
+        Ok(list.routes.into_iter().map(|route| route.clients).collect())
     }
 
     /// `splitter weight`: green's share in percent, the rest to blue.

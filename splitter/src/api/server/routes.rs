@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Peer;
-use crate::api::types::{Caller, ErrorView, SetWeights};
+use crate::api::types::{AddRoute, Caller, ErrorView, RemoveRoute, SetWeights};
 use crate::api::{Answer, Request, RequestError};
 
 /// How long a request may take, its body and the daemon's answer included.
@@ -35,6 +35,10 @@ pub(super) fn router(requests: mpsc::Sender<Request>) -> Router {
         .route("/v1/services", get(services))
         .route("/v1/services/{name}", get(service))
         .route("/v1/services/{name}/weights", put(weights))
+        .route(
+            "/v1/services/{name}/routes",
+            get(list_routes).post(add_route).delete(remove_route),
+        )
         .route("/v1/services/{name}/explain", get(explain))
         .route("/v1/services/{name}/flows", get(flows))
         .route("/v1/stats", get(stats))
@@ -118,16 +122,7 @@ async fn weights(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<impl IntoResponse, RequestError> {
     let name = named(name)?;
-    let body = body.map_err(|e| {
-        let status = e.status();
-        if status == StatusCode::PAYLOAD_TOO_LARGE {
-            RequestError::Invalid(format!("body: longer than {BODY_LIMIT} bytes"))
-        } else {
-            RequestError::Invalid(format!("body: {}", e.body_text()))
-        }
-    })?;
-    let set: SetWeights =
-        serde_json::from_slice(&body).map_err(|e| RequestError::Invalid(format!("body: {e}")))?;
+    let set: SetWeights = said(body)?;
     // The daemon says what changes; who asks, only the socket knows.
     tracing::info!(
         service = name,
@@ -141,6 +136,58 @@ async fn weights(
         tracing::info!(%error, "weights refused");
     }
     change
+}
+
+/// The body of a request.
+fn said<T: serde::de::DeserializeOwned>(
+    body: Result<Bytes, BytesRejection>,
+) -> Result<T, RequestError> {
+    let body = body.map_err(|e| {
+        let status = e.status();
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            RequestError::Invalid(format!("body: longer than {BODY_LIMIT} bytes"))
+        } else {
+            RequestError::Invalid(format!("body: {}", e.body_text()))
+        }
+    })?;
+    serde_json::from_slice(&body).map_err(|e| RequestError::Invalid(format!("body: {e}")))
+}
+
+async fn list_routes(
+    State(requests): Loop,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<impl IntoResponse, RequestError> {
+    let name = named(name)?;
+    ask(&requests, |answer| Request::Routes(name, answer)).await
+}
+
+async fn add_route(
+    State(requests): Loop,
+    Extension(peer): Extension<Peer>,
+    name: Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<impl IntoResponse, RequestError> {
+    let name = named(name)?;
+    let route: AddRoute = said(body)?;
+    let (uid, pid) = (peer.uid, peer.pid);
+    tracing::info!(service = name, clients = ?route.clients, uid, pid, "a route asked for");
+    ask(&requests, |answer| Request::AddRoute(name, route, answer)).await
+}
+
+async fn remove_route(
+    State(requests): Loop,
+    Extension(peer): Extension<Peer>,
+    name: Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<impl IntoResponse, RequestError> {
+    let name = named(name)?;
+    let route: RemoveRoute = said(body)?;
+    let (uid, pid) = (peer.uid, peer.pid);
+    tracing::info!(service = name, clients = ?route.clients, uid, pid, "removal of a route asked for");
+    ask(&requests, |answer| {
+        Request::RemoveRoute(name, route, answer)
+    })
+    .await
 }
 
 async fn explain(

@@ -212,6 +212,13 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         Section::Service,
+        "route",
+        Words("no routes"),
+        "an array of tables; at most 256 prefixes in a service",
+        "Clients that get a version whatever the weights. These are the *initial* routes: what commands said of a prefix since outweighs the file, also after a restart, until the file no longer names the prefix.",
+    ),
+    key(
+        Section::Service,
         "version",
         Required,
         "1 to 64 tables",
@@ -223,6 +230,20 @@ pub const KEYS: &[Key] = &[
         Value("\"5m\""),
         "1 s to 24 h",
         "A flow silent for so long is over. A flow can break only if it was silent for longer while its slot moved.",
+    ),
+    key(
+        Section::Route,
+        "clients",
+        Required,
+        "an array of CIDRs of the VIP's family, no host bits set; each once in the service",
+        "Prefixes of the clients' addresses. Of several that have a client, the longest counts. Routes need rows of slots of their own from `max_slots`, as many slots each as the service: one for each version, and more where prefixes lie within others.",
+    ),
+    key(
+        Section::Route,
+        "version",
+        Required,
+        "the name of a version with backends",
+        "The version that their new flows go to.",
     ),
     key(
         Section::Version,

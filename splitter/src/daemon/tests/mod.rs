@@ -5,6 +5,7 @@ mod held_up;
 mod network;
 mod ports;
 mod restart;
+mod routes;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -176,6 +177,7 @@ fn service() -> Service {
             version("blue", &["10.0.0.1", "10.0.0.2"]),
             version("green", &["10.0.1.1", "10.0.1.2"]),
         ],
+        routes: Vec::new(),
         weights: Weights::all_to(0, 2),
     }
 }
