@@ -68,6 +68,7 @@ affinity = "client"
 slots = 4096
 stable = "new"
 announce = "arp"
+icmp_echo = true
 prepare = "1s 500ms"
 weights = { old = 33.30, new = 66.7 }
 drain = { idle = "1h" }
@@ -117,6 +118,7 @@ backends = []
         (dns.affinity, dns.announce),
         (Affinity::Client, Announce::Arp)
     );
+    assert!(dns.icmp_echo);
     assert_eq!(
         (dns.prepare, dns.drain_idle),
         (Duration::from_millis(1500), Duration::from_secs(3600))

@@ -44,7 +44,7 @@ fn layouts_are_the_blessed_ones() {
             reserved
         }
     );
-    layout!(out, Vip { announce });
+    layout!(out, Vip { flags });
     layout!(out, Interface { mac, reserved });
     layout!(
         out,

@@ -106,6 +106,7 @@ impl Host {
                 affinity: Affinity::Flow,
                 client_prefix: None,
                 announce: Announce::Arp,
+                icmp_echo: false,
                 slots: 256,
                 stable: "blue".to_owned(),
                 prepare: Duration::from_secs(1),

@@ -6,7 +6,7 @@ use splitter_common::datapath::parse::{Headers, Parsed, parse};
 use splitter_tests::cases::check;
 use splitter_tests::cases::kernel::Kernel;
 use splitter_tests::cases::memory::{Bytes, Memory};
-use splitter_tests::cases::spec::{Hook, Instance, load};
+use splitter_tests::cases::spec::{Hook, Instance, Way, load};
 use splitter_tests::cases::world::SECOND;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -89,11 +89,17 @@ fn a_local_reply_that_is_half_rewritten_is_dropped() {
         let mut headers = Headers::default();
         let whole = Bytes::new(&prepared.world, 1, prepared.frame.clone());
         let parsed = parse(&whole, &mut headers);
-        let source = headers.l3 + if headers.ipv6 == 1 { 8 } else { 12 };
-        let places = [source, headers.l4];
-        // A later fragment has no ports.
-        let places = &places[..if parsed == Parsed::Fragment { 1 } else { 2 }];
-        for &refuses in places {
+        let (source, quoted) = if headers.ipv6 == 1 { (8, 24) } else { (12, 16) };
+        let (source, l4) = (headers.l3 + source, headers.l4);
+        let places = match parsed {
+            Parsed::Transport => vec![source, l4],
+            // A later fragment has no ports.
+            Parsed::Fragment => vec![source],
+            // Of an ICMP error: the outer source, the quoted destination, the checksum over both.
+            Parsed::Icmp | Parsed::Icmpv6 => vec![source, l4 + 8 + quoted, l4 + 2],
+            other => panic!("{}: {other:?}", instance.name()),
+        };
+        for refuses in places {
             let memory = Memory::new(&prepared.world, 1_000 * SECOND);
             let mut leaving = Bytes::new(&prepared.world, 1, prepared.frame.clone());
             leaving.refuses = Some(refuses);
@@ -115,7 +121,12 @@ fn each_counter_has_a_case() {
             let counter = instance.case.counter.clone();
             counter.or_else(|| {
                 instance.case.goes_to?;
-                Some(format!("{:?}", instance.way))
+                let error = instance.case.frame.contains_key("quote");
+                Some(match (error, instance.way) {
+                    (true, Way::Local) => Counter::DeliverIcmp.name().into(),
+                    (true, _) => Counter::ForwardIcmp.name().into(),
+                    (false, way) => format!("{way:?}"),
+                })
             })
         })
         .collect();

@@ -55,7 +55,7 @@ counters! {
     PassNotIp = "pass_not_ip", Pass;
     /// IP, but to no VIP and port of a service, nor a reply of a backend.
     PassNoService = "pass_no_service", Pass;
-    /// To a VIP, but no TCP or UDP that can be steered (ICMP, another protocol, an IPv4 address in an IPv6
+    /// To a VIP, but no TCP or UDP that can be steered (ICMP that is about no flow, another protocol, an IPv4 address in an IPv6
     /// header, a broadcast or multicast frame): left to the stack.
     PassOther = "pass_other", Pass;
     /// Malformed or truncated below the header that would say whose it is.
@@ -66,14 +66,24 @@ counters! {
     ForwardNat = "forward_nat", Transmit;
     /// Steered to a backend on this host in `nat` mode, delivered through the stack.
     DeliverLocal = "deliver_local", Pass;
+    /// ICMP error about a packet of a flow, to the backend that the flow belongs to.
+    ForwardIcmp = "forward_icmp", Transmit;
+    /// The same, to a backend on this host in `nat` mode, delivered through the stack.
+    DeliverIcmp = "deliver_icmp", Pass;
     /// Reply of a backend behind this host, its source put back to the VIP.
     ReplyNat = "reply_nat", Transmit;
     /// Reply of a backend behind this host whose next hop only the stack can find; its source is the VIP.
     ReplyStack = "reply_stack", Pass;
-    /// Reply of a backend on this host, its source put back to the VIP at TC egress.
+    /// Reply of a backend on this host, or ICMP error about a client's packet to it, its source put back to the VIP at TC
+    /// egress.
     ReplyLocal = "reply_local", Pass;
+    /// ICMP error about a client's packet, from a backend or a router behind this host in `nat` mode: the packet that it
+    /// quotes is again as the client sent it.
+    ReplyIcmp = "reply_icmp", Transmit;
     /// ARP request or neighbour solicitation for a VIP, answered.
     AnswerNeighbour = "answer_neighbour", Transmit;
+    /// Echo request to a VIP with `icmp_echo`, answered.
+    AnswerEcho = "answer_echo", Transmit;
     /// For a service, but its TCP or UDP header is cut off or impossible.
     DropMalformed = "drop_malformed", Drop;
     /// For a service, with TCP flags that no stack sends to a server (SYN with FIN, RST or ACK; FIN alone; none at all).

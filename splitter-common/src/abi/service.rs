@@ -40,8 +40,21 @@ pub struct ServiceKey {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Vip {
-    /// 1: ARP requests and neighbour solicitations for it are answered (`announce = "arp"`).
-    pub announce: u32,
+    /// [`Vip::ANNOUNCED`] and the other flags.
+    pub flags: u32,
+}
+
+impl Vip {
+    /// ARP requests and neighbour solicitations for it are answered (`announce = "arp"`).
+    pub const ANNOUNCED: u32 = 1;
+    /// Echo requests to it are answered (`icmp_echo` of any of its services).
+    pub const ECHO: u32 = 2;
+
+    /// Whether `flag` is set.
+    #[inline(always)]
+    pub const fn is(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
 }
 
 /// An interface that carries the program.

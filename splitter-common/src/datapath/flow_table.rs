@@ -54,7 +54,7 @@ pub(super) const CLOSING: u64 = 1 << 60;
 pub(super) const TAG_SHIFT: u32 = 16;
 const TAG_BITS: u32 = 44;
 pub(super) const TAG_MASK: u64 = (1 << TAG_BITS) - 1;
-const TICK_SHIFT: u32 = 24;
+pub(super) const TICK_SHIFT: u32 = 24;
 /// How far in the past a deadline must be for [`sweep`]: far from both ends of the wrapping comparison.
 const SWEEP_AFTER_TICKS: u32 = 1 << 20;
 

@@ -51,7 +51,7 @@ pub fn untag<P: Packet>(packet: &mut P, headers: &Headers, interface: u32) -> Op
 
 /// Addresses the frame to the backend's next hop.
 #[inline(always)]
-fn next_hop<P: Packet>(
+pub(super) fn next_hop<P: Packet>(
     packet: &mut P,
     headers: &Headers,
     backend: &Backend,

@@ -6,6 +6,7 @@ pub mod flow_table;
 pub mod forward;
 pub mod fragment;
 pub mod hairpin;
+pub mod icmp;
 pub mod measure;
 pub mod neighbour;
 pub mod outcome;
@@ -47,12 +48,8 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
             neighbour::answered(packet)
         }
         Parsed::Arp => Outcome::stop(Counter::PassNotIp),
-        Parsed::Icmpv6
-            if neighbour::answer_solicitation(packet, tables, headers.l3, headers.l4) =>
-        {
-            neighbour::answered(packet)
-        }
-        Parsed::Icmpv6 => Outcome::stop(other(tables, &headers.destination)),
+        Parsed::Icmp | Parsed::Icmpv6 => icmp::steer(packet, tables, &headers)
+            .unwrap_or(Outcome::stop(other(tables, &headers.destination))),
         Parsed::Other => Outcome::stop(other(tables, &headers.destination)),
         Parsed::NotIp => Outcome::stop(Counter::PassNotIp),
         Parsed::Malformed => Outcome::stop(Counter::PassMalformed),

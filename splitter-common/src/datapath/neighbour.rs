@@ -8,7 +8,7 @@
 use super::outcome::Outcome;
 use super::packet::Packet;
 use super::tables::Tables;
-use crate::abi::{Address, Counter, mapped};
+use crate::abi::{Address, Counter, Vip, mapped};
 use crate::wire::header::ICMPV6;
 
 /// Hardware type Ethernet, protocol type IPv4, lengths 6 and 4, operation 1: what an ARP request for IPv4 begins with.
@@ -135,7 +135,9 @@ pub fn answered<P: Packet>(packet: &P) -> Outcome {
 /// Whether this host answers for an address.
 #[inline(always)]
 fn announced<T: Tables>(tables: &T, address: &Address) -> bool {
-    tables.vip(address).is_some_and(|vip| vip.announce == 1)
+    tables
+        .vip(address)
+        .is_some_and(|vip| vip.is(Vip::ANNOUNCED))
 }
 
 /// The MAC of the interface the packet came in on, where the packet is for it: on a promiscuous interface questions to
@@ -149,7 +151,7 @@ fn own_mac<P: Packet, T: Tables>(packet: &P, tables: &T) -> Option<[u8; 6]> {
 
 /// Whether a MAC is a multicast or broadcast address.
 #[inline(always)]
-fn is_group(mac: [u8; 6]) -> bool {
+pub(super) fn is_group(mac: [u8; 6]) -> bool {
     mac[0] & 1 == 1
 }
 

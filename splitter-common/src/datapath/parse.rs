@@ -4,7 +4,7 @@ use super::extensions;
 use super::packet::Packet;
 use crate::abi::{Address, mapped};
 use crate::wire::header::{
-    ETH_TYPE, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN,
+    ETH_TYPE, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, ICMP,
     ICMPV6, IPV4_LEN, IPV4_MORE, IPV4_OFFSET, IPV6_DESTINATION, IPV6_LEN, IPV6_SOURCE, TAG_LEN,
     TCP, TCP_LEN, UDP, UDP_LEN,
 };
@@ -67,6 +67,8 @@ pub enum Parsed {
     Fragment,
     /// ARP; of the headers only `l3` is set.
     Arp,
+    /// ICMP over IPv4, no fragment; no port is set.
+    Icmp,
     /// ICMPv6; no port is set.
     Icmpv6,
     /// IP with something else in it, or IPv6 with an IPv4-mapped address; of the transport header nothing is set.
@@ -152,6 +154,7 @@ fn ipv4<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
     match ip[9] {
         TCP | UDP if headers.fragment == Headers::LATER => Parsed::Fragment,
         TCP | UDP => ports(packet, headers),
+        ICMP if headers.fragment == Headers::WHOLE => Parsed::Icmp,
         _ => Parsed::Other,
     }
 }
@@ -198,7 +201,7 @@ fn ipv6<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
 /// Whether an IPv6 packet names an IPv4 address. None should on the wire (RFC 4942 §2.2), and in the keys of the tables
 /// it would be that IPv4 address: the packet would be taken for another family's.
 #[inline(always)]
-fn is_mapped(a: &Address) -> bool {
+pub(super) fn is_mapped(a: &Address) -> bool {
     let high = u64::from_be_bytes([a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]]);
     let middle = u32::from_be_bytes([a[8], a[9], a[10], a[11]]);
     high == 0 && middle == 0xffff

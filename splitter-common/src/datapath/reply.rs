@@ -6,6 +6,7 @@
 
 use super::forward::untag;
 use super::fragment;
+use super::icmp;
 use super::outcome::Outcome;
 use super::packet::Packet;
 use super::parse::{self, Headers, Parsed};
@@ -64,7 +65,8 @@ pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, vip: &Address, port
 }
 
 /// A packet on its way out of this host, at TC egress. Its checksums may be partial (the device completes them), so
-/// they are corrected by the kernel's helpers, which know. `write` and `route` of [`Packet`] are not called.
+/// they are corrected by the kernel's helpers, which know; `write` of [`Packet`] writes what has no partial checksum (ICMP),
+/// and `route` is not called.
 pub trait Egress: Packet {
     /// Puts an IPv4 address where `old` stands at `offset`, and corrects the header checksum at `l3_checksum` and the
     /// transport checksum at `l4_checksum` (`udp`: where none stays none; 0: there is none, in a later fragment).
@@ -114,6 +116,7 @@ pub fn leave<E: Egress, T: Tables>(packet: &mut E, tables: &T) -> Option<Outcome
             }
             from.vip = note.vip;
         }
+        Parsed::Icmp | Parsed::Icmpv6 => return icmp::leave(packet, tables, &headers),
         _ => return None,
     }
     if headers.fragment == Headers::FIRST {

@@ -67,15 +67,9 @@ impl Replace<'_> {
     /// All of it was read before, so that no write fails half way.
     #[inline(always)]
     fn write<P: Packet>(&self, packet: &mut P, headers: &Headers) -> Option<()> {
-        let (l3, l4) = (headers.l3, headers.l4);
-        let change = if headers.ipv6 == 0 {
-            self.write_v4(packet, headers)?
-        } else {
-            packet.write(l3 + IPV6_HOP_LIMIT, [self.ttl])?;
-            packet.write(l3 + self.at.1, *self.new)?;
-            Change::none().v6(self.old, self.new)
-        }
-        .word(self.old_port, self.port);
+        let l4 = headers.l4;
+        let change = write_header(packet, headers, (self.old, self.new), self.at, self.ttl)?
+            .word(self.old_port, self.port);
         // A later fragment has no transport header: the first one's checksum covers the whole datagram.
         if headers.fragment == Headers::LATER {
             return Some(());
@@ -89,23 +83,34 @@ impl Replace<'_> {
         }
         packet.write(l4 + self.port_at, self.port.to_be_bytes())
     }
+}
 
-    /// The IPv4 header, with its checksum; returns what the transport checksum sees of the change.
-    #[inline(always)]
-    fn write_v4<P: Packet>(&self, packet: &mut P, headers: &Headers) -> Option<Change> {
-        let l3 = headers.l3;
-        let addresses = Change::none().v4(self.old, self.new);
-        let old = u16::from_be_bytes(packet.read(l3 + IPV4_CHECKSUM)?);
-        let checksum = addresses
-            .word(
-                u16::from_be_bytes([headers.ttl, headers.protocol]),
-                u16::from_be_bytes([self.ttl, headers.protocol]),
-            )
-            .apply(old);
-        let new = [self.new[12], self.new[13], self.new[14], self.new[15]];
-        packet.write(l3 + IPV4_TTL, [self.ttl])?;
-        packet.write(l3 + IPV4_CHECKSUM, checksum.to_be_bytes())?;
-        packet.write(l3 + self.at.0, new)?;
-        Some(addresses)
+/// Puts an address in the place of another into the IP header, and `ttl`; `at` is where it stands in an IPv4 and in an
+/// IPv6 header. Returns what a checksum with a pseudo-header sees of the change.
+#[inline(always)]
+pub(super) fn write_header<P: Packet>(
+    packet: &mut P,
+    headers: &Headers,
+    (old, new): (&Address, &Address),
+    at: (usize, usize),
+    ttl: u8,
+) -> Option<Change> {
+    let l3 = headers.l3;
+    if headers.ipv6 != 0 {
+        packet.write(l3 + IPV6_HOP_LIMIT, [ttl])?;
+        packet.write(l3 + at.1, *new)?;
+        return Some(Change::none().v6(old, new));
     }
+    let addresses = Change::none().v4(old, new);
+    let checksum = u16::from_be_bytes(packet.read(l3 + IPV4_CHECKSUM)?);
+    let checksum = addresses
+        .word(
+            u16::from_be_bytes([headers.ttl, headers.protocol]),
+            u16::from_be_bytes([ttl, headers.protocol]),
+        )
+        .apply(checksum);
+    packet.write(l3 + IPV4_TTL, [ttl])?;
+    packet.write(l3 + IPV4_CHECKSUM, checksum.to_be_bytes())?;
+    packet.write(l3 + at.0, [new[12], new[13], new[14], new[15]])?;
+    Some(addresses)
 }

@@ -88,7 +88,7 @@ struct Flow {
 /// Finds the flow's slot in the row that governs its client. This and [`send`] are functions of their own in the kernel too, called one after the other:
 /// what they keep on the stack would not fit beside what [`transition::choose`] does.
 #[inline(never)]
-fn place<T: Tables>(
+pub(super) fn place<T: Tables>(
     tables: &T,
     service: &Service,
     headers: &Headers,

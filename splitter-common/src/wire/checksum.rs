@@ -40,6 +40,13 @@ impl Change {
             .v4(old, new)
     }
 
+    /// Two changes under one checksum.
+    #[inline(always)]
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+
     #[inline(always)]
     const fn pair(self, old: &Address, new: &Address, at: usize) -> Self {
         self.word(

@@ -56,8 +56,14 @@ pub const DESTINATION_OPTIONS: u8 = 60;
 pub const TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const UDP: u8 = 17;
+/// IP protocol number of ICMP.
+pub const ICMP: u8 = 1;
 /// IP protocol number of ICMPv6.
 pub const ICMPV6: u8 = 58;
+/// ICMP and ICMPv6: offset of the checksum.
+pub const ICMP_CHECKSUM: usize = 2;
+/// ICMP and ICMPv6: length of the part before what an error quotes.
+pub const ICMP_LEN: usize = 8;
 
 /// TCP and UDP: offset of the source port.
 pub const SOURCE_PORT: usize = 0;

@@ -90,7 +90,6 @@ const LATER: &[(Section, &[&str])] = &[
             "confirm_within",
             "hairpin_source",
             "health",
-            "icmp_echo",
             "on_unhealthy",
             "quic",
             "rollout",

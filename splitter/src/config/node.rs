@@ -76,6 +76,13 @@ impl<'a> Node<'a> {
         }
     }
 
+    pub(super) fn boolean(&self) -> Result<bool, ConfigError> {
+        match self.value {
+            DeValue::Boolean(value) => Ok(*value),
+            _ => Err(self.not("true or false")),
+        }
+    }
+
     /// An integer within bounds; `expected` says them.
     pub(super) fn integer(
         &self,

@@ -64,6 +64,8 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
     })?;
     across.admit_announce(vip, announce, announce_node.as_ref().unwrap_or(&vip_node))?;
 
+    let icmp_echo = values::or(&table, "icmp_echo", false, |node| node.boolean())?;
+
     let slots_node = table.get("slots");
     let slots = values::or(&table, "slots", 16_384, |node| {
         values::power_of_two(node, plan::SLOTS, "a power of two from 64 to 65,536")
@@ -125,6 +127,7 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
         affinity,
         client_prefix,
         announce,
+        icmp_echo,
         slots,
         stable,
         prepare,

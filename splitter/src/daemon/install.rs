@@ -41,13 +41,29 @@ impl<D: Dataplane> Core<D> {
             self.dataplane.grace()?;
         }
         self.dataplane.set_service(live.index, &live.row)?;
-        let announce = u32::from(live.service.announce == Announce::Arp);
-        let vip = Vip { announce };
+        let vip = self.vip_of(live);
         self.dataplane.set_vip(&live.row.vip, Some(vip))?;
         for key in keys_of(&live.service) {
             self.dataplane.set_service_key(&key, Some(live.index))?;
         }
         Ok(())
+    }
+
+    /// What the services of its VIP ask for, this one and those installed before it.
+    fn vip_of(&self, live: &Live) -> Vip {
+        let mut flags = 0;
+        for other in self.services.iter().chain([live]) {
+            if other.row.vip != live.row.vip {
+                continue;
+            }
+            if other.service.announce == Announce::Arp {
+                flags |= Vip::ANNOUNCED;
+            }
+            if other.service.icmp_echo {
+                flags |= Vip::ECHO;
+            }
+        }
+        Vip { flags }
     }
 
     /// Makes a number stand for a backend; one that stood for it before keeps its next hop and its traffic.
@@ -93,7 +109,9 @@ impl<D: Dataplane> Core<D> {
     /// The packet path answers for them on the link, as for a VIP.
     pub(super) fn write_hairpin_sources(&mut self) -> Result<(), DataplaneError> {
         for source in &self.hairpin_sources {
-            let vip = Vip { announce: 1 };
+            let vip = Vip {
+                flags: Vip::ANNOUNCED,
+            };
             self.dataplane.set_vip(&to_abi(*source), Some(vip))?;
         }
         Ok(())

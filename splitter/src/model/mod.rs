@@ -119,6 +119,8 @@ pub struct Service {
     pub client_prefix: Option<u8>,
     /// Who answers for the VIP.
     pub announce: Announce,
+    /// Whether echo requests to the VIP are answered on the packet path.
+    pub icmp_echo: bool,
     /// Slots, a power of two.
     pub slots: u32,
     /// Name of the version that owns the service at rest, at first.

@@ -2,6 +2,7 @@
 
 use super::cast::INGRESS;
 use super::craft::{Frame, balance, craft};
+use super::icmp;
 use super::kernel::{self, Kernel};
 use super::memory::{Bytes, Memory};
 use super::nat;
@@ -76,7 +77,7 @@ impl Prepared {
         let mut input = case.frame.clone();
         let mut output = input.clone();
         let expectation = expectation(instance, &world, &frame(&input)?)?;
-        output.extend(expectation.changes);
+        icmp::merge(&mut output, expectation.changes);
         if let Some((side, wanted)) = &case.balance {
             let side = frame(if side == "in" { &input } else { &output })?;
             let word = i64::from(balance(&side, family, protocol, *wanted)?);
@@ -84,7 +85,11 @@ impl Prepared {
             output.insert("word".into(), Value::Integer(word));
         }
         let bytes = craft(&frame(&input)?, family, protocol)?;
-        let flow = flow(&world, &bytes);
+        let subject = match icmp::subject(&frame(&input)?)? {
+            Some(subject) => craft(&subject, family, protocol)?,
+            None => bytes.clone(),
+        };
+        let flow = flow(&world, &subject);
         let hash = flow.map(|(hash, _)| hash);
         nat::name_port(&mut output, hash);
         let expected = craft(&frame(&output)?, family, protocol)?;
@@ -376,23 +381,34 @@ fn expectation(instance: &Instance, world: &World, input: &Frame) -> Result<Expe
             set("source_mac", own.into());
         }
         if instance.way != Way::Dsr {
-            let (_, dialled) = input.to.rsplit_once(':').context("no port")?;
+            let quote = icmp::quoted(input)?;
+            let dialled = quote.as_ref().map_or(&input.to, |quote| &quote.from);
+            let (_, dialled) = dialled.rsplit_once(':').context("no port")?;
             let port = match backend.port {
                 0 => dialled.to_string(),
                 port => port.to_string(),
             };
-            set("to", format!("b{number}:{port}").into());
+            let backend = format!("b{number}:{port}");
+            if quote.is_some() {
+                let mut quote = Table::new();
+                quote.insert("from".into(), backend.clone().into());
+                set("quote", quote.into());
+            }
+            set("to", backend.into());
         }
         if instance.way == Way::Nat {
             set("ttl", i64::from(input.ttl - 1).into());
         }
+        let error = input.quote.is_some();
         name = Some(match instance.way {
+            Way::Dsr | Way::Nat if error => "forward_icmp",
+            Way::Local if error => "deliver_icmp",
             Way::Dsr => "forward_dsr",
             Way::Nat => "forward_nat",
             Way::Local => "deliver_local",
         });
     }
-    changes.extend(case.out.clone());
+    icmp::merge(&mut changes, case.out.clone());
     let counter = match name {
         None => None,
         Some(name) => Some(

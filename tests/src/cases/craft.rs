@@ -2,11 +2,13 @@
 //! compared with one crafted anew, is held against an implementation that is not ours.
 
 use super::cast::{Family, hex, mac};
+use super::icmp;
 use super::spec::Protocol;
 use anyhow::{Context, Result, bail};
 use etherparse::{Icmpv6Type, IpNumber, Ipv4Header, Ipv4Options, Ipv6Header, TcpHeader, UdpHeader};
 use serde::Deserialize;
 use splitter_common::abi::Address;
+use toml::Table;
 
 /// Fields of a frame; what is not given is as in an ordinary packet from `client` to the service.
 #[derive(Clone, Debug, Deserialize)]
@@ -53,6 +55,12 @@ pub struct Frame {
     pub no_checksum: bool,
     /// The payload's first two bytes.
     pub word: Option<u16>,
+    /// Type and code of an ICMP message; absent: an echo request.
+    pub icmp: Option<[u8; 2]>,
+    /// The last four bytes of the ICMP header, hexadecimal.
+    pub rest: String,
+    /// The packet that an ICMP error quotes: fields of a frame, see [`super::icmp::quoted`].
+    pub quote: Option<Table>,
     /// Who is asked for (ARP, neighbour discovery).
     pub asked: String,
     /// MAC in the ARP message or in the link-layer option; absent: the Ethernet source.
@@ -90,6 +98,9 @@ impl Default for Frame {
             payload: 0,
             no_checksum: false,
             word: None,
+            icmp: None,
+            rest: String::new(),
+            quote: None,
             asked: "vip".into(),
             link: None,
             shorter: 0,
@@ -156,8 +167,13 @@ pub fn craft(frame: &Frame, family: Family, protocol: Protocol) -> Result<Vec<u8
         let (source, source_port) = family.socket(&frame.from)?;
         let (destination, destination_port) = family.socket(&frame.to)?;
         let ports = (source_port, destination_port);
-        let (number, segment, header) =
-            transport(frame, kind, family, (&source, &destination), ports)?;
+        let (number, segment, header) = transport(
+            frame,
+            kind,
+            (family, protocol),
+            (&source, &destination),
+            ports,
+        )?;
         bytes.extend(ip(
             frame,
             family,
@@ -276,7 +292,7 @@ fn ip(
 fn transport(
     frame: &Frame,
     kind: &str,
-    family: Family,
+    (family, protocol): (Family, Protocol),
     (source, destination): (&Address, &Address),
     (source_port, destination_port): (u16, u16),
 ) -> Result<(u8, Vec<u8>, usize)> {
@@ -335,8 +351,7 @@ fn transport(
             bytes.extend(payload);
             Ok((17, bytes, 8))
         }
-        "icmp" if family == Family::V4 => Ok((1, vec![8, 0, 0xf7, 0xff, 0, 0, 0, 0], 8)),
-        "icmp" => icmpv6(addresses, [128, 0], &[0; 4]),
+        "icmp" => icmp::message(frame, family, protocol, addresses, &payload),
         "solicitation" | "advertisement" => {
             let asked = family.address(&frame.asked)?;
             let link = mac(frame.link.as_deref().unwrap_or(&frame.source_mac))?;
@@ -390,7 +405,13 @@ pub fn balance(frame: &Frame, family: Family, protocol: Protocol, wanted: u16) -
         Protocol::Udp => ("udp", 6),
     };
     let ports = (source_port, destination_port);
-    let (_, segment, _) = transport(&zero, kind, family, (&source, &destination), ports)?;
+    let (_, segment, _) = transport(
+        &zero,
+        kind,
+        (family, protocol),
+        (&source, &destination),
+        ports,
+    )?;
     let sent = u16::from_be_bytes([segment[at], segment[at + 1]]);
     // The checksum is the complement of the sum, so the word is (complement of wanted) - (complement of sent), in
     // one's complement arithmetic.

@@ -17,6 +17,7 @@ pub mod cast;
 pub mod check;
 pub mod craft;
 pub mod fuzz;
+pub mod icmp;
 pub mod kernel;
 pub mod memory;
 pub mod mutate;

@@ -109,7 +109,12 @@ impl World {
     pub fn use_hairpin(&mut self, family: Family) -> Result<()> {
         let source = family.address("hairpin")?;
         self.settings.hairpin_source[usize::from(family == Family::V6)] = source;
-        self.vips.push((source, Vip { announce: 1 }));
+        self.vips.push((
+            source,
+            Vip {
+                flags: Vip::ANNOUNCED,
+            },
+        ));
         Ok(())
     }
 }

@@ -7,10 +7,11 @@ use super::mutate::mutate;
 use super::spec::{Protocol, Way};
 use super::world::{BACKEND_PORT, SECOND, World, past};
 use anyhow::Result;
-use splitter_common::abi::{Backend, Mode, SlotState, SlotWord, Stamps};
+use splitter_common::abi::{Backend, Mode, SlotState, SlotWord, Stamps, Vip};
 use splitter_common::datapath::flow_table::{Kind, Record, tag_of, tick};
 use splitter_common::datapath::parse::{Headers, Parsed, parse};
 use splitter_common::hash;
+use toml::{Table, Value};
 
 /// A sequence of numbers (SplitMix64).
 #[derive(Clone, Debug)]
@@ -97,6 +98,11 @@ pub fn world(random: &mut Random, now: u64) -> Result<World> {
             foreign: stamp(),
             reserved: 0,
         };
+    }
+    for (_, vip) in &mut world.vips {
+        if random.once_in(2) {
+            vip.flags |= Vip::ECHO;
+        }
     }
     for backend in &mut world.backends {
         if random.once_in(12) {
@@ -232,9 +238,9 @@ fn crafted(random: &mut Random) -> Result<Vec<u8>> {
                 frame.destination_mac = "broadcast".into();
             }
         }
-        5 => frame.kind = Some("icmp".into()),
-        6 => frame.kind = Some("132".into()),
-        7 => frame.to = random.pick(&["quiet:80", "host:80", "vip:83"]).into(),
+        5..8 => icmp(random, &mut frame, family),
+        8 => frame.kind = Some("132".into()),
+        13 => frame.to = random.pick(&["quiet:80", "host:80", "vip:83"]).into(),
         // To a service that shares its backends; calls of backends, and what may be their answers.
         9 | 10 => frame.to = format!("quiet:{}", 81 + random.below(2)),
         11 => {
@@ -245,7 +251,7 @@ fn crafted(random: &mut Random) -> Result<Vec<u8>> {
             frame.from = format!("b{}:{}", random.below(4), BACKEND_PORT + 1);
             frame.to = format!("hairpin:{port}");
         }
-        8 => {
+        14 => {
             // IPv6 that names the IPv4 addresses of VIP, client and backend.
             frame.family = Some(Family::V6);
             let vip = format!("::ffff:203.0.113.10:{}", 80 + random.below(3));
@@ -265,4 +271,59 @@ fn crafted(random: &mut Random) -> Result<Vec<u8>> {
         _ => {}
     }
     craft(&frame, family, protocol)
+}
+
+/// Makes an ICMP message of a frame: an echo request, or an error about it, or about what answers it.
+fn icmp(random: &mut Random, frame: &mut Frame, family: Family) {
+    frame.kind = Some("icmp".into());
+    if random.once_in(4) {
+        frame.to = "vip:0".into();
+        return;
+    }
+    let [errors, others] = match family {
+        Family::V4 => [[3, 11], [12, 5]],
+        Family::V6 => [[1, 2], [3, 137]],
+    };
+    let kind = if random.once_in(4) {
+        random.pick(&others)
+    } else {
+        random.pick(&errors)
+    };
+    frame.icmp = Some([kind, random.below(6) as u8]);
+    let mut quote = Table::new();
+    let mut set = |key: &str, value: Value| quote.insert(key.into(), value);
+    let (client, backend) = if random.once_in(3) {
+        // About a client's packet, as a backend got it.
+        let from = random.pick(&["client", "client", "nowhere", "host"]);
+        let port = u64::from(BACKEND_PORT) + random.below(12);
+        (
+            format!("{from}:40000"),
+            format!("b{}:{port}", random.below(4)),
+        )
+    } else {
+        (frame.from.clone(), String::new())
+    };
+    if backend.is_empty() {
+        set("from", frame.to.clone().into());
+        set("to", client.into());
+        frame.to = "vip:0".into();
+    } else {
+        frame.from = random.pick(&["neighbour:0", backend.as_str()]).into();
+        frame.to = client.clone();
+        set("from", client.into());
+        set("to", backend.into());
+    }
+    set(
+        "no_checksum",
+        (family == Family::V4 && random.once_in(5)).into(),
+    );
+    set("more_fragments", random.once_in(20).into());
+    if random.once_in(3) {
+        let bytes = random.pick(&[8, 8, 7, 17, 18, 20]);
+        set("cut", format!("l4+{bytes}").into());
+    }
+    if random.once_in(8) {
+        set("ip_options", "0101010001010100".into());
+    }
+    frame.quote = Some(quote);
 }

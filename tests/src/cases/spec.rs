@@ -71,6 +71,9 @@ pub struct Case {
     /// The word and stamps of every slot of the service.
     #[serde(default)]
     pub slot: Slot,
+    /// Whether echo requests to the VIP are answered.
+    #[serde(default)]
+    pub icmp_echo: bool,
     /// Ports of the service beside 80; backends then keep the port that was dialled.
     #[serde(default)]
     pub more_ports: Vec<u16>,

@@ -108,8 +108,8 @@ impl World {
                 source_mac: mac("exit")?,
             };
             world.routes.push((family.address("client")?, hop));
-            for (name, announce) in [("vip", 1), ("quiet", 0)] {
-                world.vips.push((family.address(name)?, Vip { announce }));
+            for (name, flags) in [("vip", Vip::ANNOUNCED), ("quiet", 0)] {
+                world.vips.push((family.address(name)?, Vip { flags }));
             }
         }
         Ok(world)
@@ -126,6 +126,11 @@ impl World {
             Some(other) => bail!("no flows are called {other:?}"),
         } as u8;
         let (word, stamps) = slot(&case.slot, now)?;
+        if case.icmp_echo {
+            for (_, vip) in &mut world.vips {
+                vip.flags |= Vip::ECHO;
+            }
+        }
         world.slots.fill(word);
         world.stamps.fill(stamps);
         world.add_ports(&case.more_ports);

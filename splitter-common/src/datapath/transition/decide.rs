@@ -105,7 +105,16 @@ fn confirmed_counts<R: Rules>(record: &Found, question: &Question) -> bool {
 /// Number, local to the service, of the record's backend, if that is the service's and alive.
 #[inline(always)]
 fn backend_of<R: Rules, T: SlotTables>(tables: &T, service: &Service, record: &Found) -> Owner {
-    let index = u32::from(record.backend());
+    number_of::<R, T>(tables, service, u32::from(record.backend()))
+}
+
+/// The same of an index in `BACKENDS`.
+#[inline(always)]
+pub(super) fn number_of<R: Rules, T: SlotTables>(
+    tables: &T,
+    service: &Service,
+    index: u32,
+) -> Owner {
     let number = index.wrapping_sub(service.first_backend);
     if number >= service.backend_count || number > u32::from(u16::MAX) {
         return Owner::NONE;

@@ -3,14 +3,17 @@
 //! * [`choose`] is what a packet does: one load of the slot word, and at rest nothing else.
 //! * `decide` holds the rules: what is in the tables → where the packet goes and what is written. Those of UDP without
 //!   any handshake are in `udp`.
+//! * [`owner`] says whose a flow is, for what is about it but not of it, and writes nothing.
 //! * [`peek`] asks the same rules and writes nothing.
 //! * [`Rules`] names each rule, so that the model of flows and owners can show what breaks without it.
 
 mod decide;
+mod owner;
 mod peek;
 mod rules;
 mod udp;
 
+pub use owner::owner;
 pub use peek::{Peek, peek};
 pub use rules::{Rules, Sound};
 

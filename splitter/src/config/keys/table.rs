@@ -191,6 +191,13 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         Section::Service,
+        "icmp_echo",
+        Value("false"),
+        "`true`, `false`",
+        "Whether the packet path answers echo requests (ping) to the VIP; else they are left to the stack. It is the address that answers: one service of a VIP that says `true` is enough.",
+    ),
+    key(
+        Section::Service,
         "prepare",
         Value("\"3s\""),
         "0.1 s to 6 s, as in `500ms`, `3s`",

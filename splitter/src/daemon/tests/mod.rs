@@ -169,6 +169,7 @@ fn service() -> Service {
         affinity: Affinity::Flow,
         client_prefix: None,
         announce: Announce::None,
+        icmp_echo: false,
         slots: SLOTS,
         stable: "blue".to_owned(),
         prepare: Duration::from_secs(3),
