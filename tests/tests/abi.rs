@@ -67,6 +67,7 @@ fn layouts_are_the_blessed_ones() {
             client_prefix,
             index,
             routed,
+            flows,
             reserved
         }
     );

@@ -44,8 +44,10 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
         },
         Parsed::Fragment if to_group(packet) => Outcome::stop(other(tables, &headers.destination)),
         Parsed::Fragment => fragment::follow(packet, tables, &headers),
-        Parsed::Arp => neighbour::answer_arp(packet, tables, headers.l3)
-            .unwrap_or(Outcome::stop(Counter::PassNotIp)),
+        Parsed::Arp if neighbour::answer_arp(packet, tables, headers.l3) => {
+            neighbour::answered(packet)
+        }
+        Parsed::Arp => Outcome::stop(Counter::PassNotIp),
         Parsed::Icmp | Parsed::Icmpv6 => icmp::steer(packet, tables, &headers)
             .unwrap_or(Outcome::stop(other(tables, &headers.destination))),
         Parsed::Other => Outcome::stop(other(tables, &headers.destination)),

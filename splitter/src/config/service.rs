@@ -9,7 +9,7 @@ use super::keys::Section;
 use super::node::{Node, Table};
 use super::values::{self, Role};
 use super::{ConfigError, ports, weights};
-use crate::model::{Affinity, Announce, Backend, Mode, Ports, Protocol, Service, Version};
+use crate::model::{Affinity, Announce, Backend, Flows, Mode, Ports, Protocol, Service, Version};
 use crate::plan;
 
 /// Versions that a service may have.
@@ -38,6 +38,7 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
     let protocol = table.require("protocol", "\"tcp\" or \"udp\"")?;
     let protocol = values::choice(&protocol, &protocols, &["quic"])?;
     across.admit_front(vip, &ports, protocol, &port_node)?;
+    let flows = read_flows(&table, protocol)?;
 
     let modes = [("dsr", Mode::Dsr), ("nat", Mode::Nat)];
     let mode = table.require("mode", "\"dsr\" or \"nat\"")?;
@@ -121,6 +122,7 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
         vip,
         ports,
         protocol,
+        flows,
         mode,
         affinity,
         client_prefix,
@@ -133,6 +135,16 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
         versions,
         routes,
         weights,
+    })
+}
+
+fn read_flows(table: &Table<'_>, protocol: Protocol) -> Result<Flows, ConfigError> {
+    values::or(table, "flows", Flows::Hash, |node| {
+        if protocol != Protocol::Udp {
+            return Err(node.not("no such key for TCP, whose flows begin with a SYN"));
+        }
+        let known = [("hash", Flows::Hash), ("track", Flows::Track)];
+        values::choice(node, &known, &[])
     })
 }
 

@@ -60,6 +60,8 @@ pub struct Case {
     /// Protocols it runs with.
     #[serde(default = "protocols")]
     pub protocols: Vec<Protocol>,
+    /// How the service's flows of UDP are known: `hash` (the default) or `track`.
+    pub flows: Option<String>,
     /// Modes it runs in.
     #[serde(default = "ways")]
     pub modes: Vec<Way>,

@@ -46,7 +46,8 @@ pub fn steer<P: Packet, T: Tables>(
         Sort::Error => error::steer(packet, tables, headers),
         Sort::Echo => echo::answer(packet, tables, headers),
         Sort::Other if headers.ipv6 == 0 => None,
-        Sort::Other => neighbour::answer_solicitation(packet, tables, headers.l3, headers.l4),
+        Sort::Other => neighbour::answer_solicitation(packet, tables, headers.l3, headers.l4)
+            .then(|| neighbour::answered(packet)),
     }
 }
 
