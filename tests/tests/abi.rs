@@ -72,6 +72,7 @@ fn layouts_are_the_blessed_ones() {
             client_prefix,
             index,
             routed,
+            flows,
             reserved
         }
     );
@@ -122,7 +123,7 @@ fn layouts_are_the_blessed_ones() {
             way,
             service,
             backend,
-            reserved,
+            end,
             vip
         }
     );

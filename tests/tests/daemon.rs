@@ -14,8 +14,8 @@ use splitter::api::types::{SetWeights, StatsView};
 use splitter::daemon::{self, DaemonError, Options};
 use splitter::dataplane::{self, Dataplane as _, DataplaneError, Kernel, Sizes};
 use splitter::model::{
-    Affinity, Announce, Backend, Configuration, DaemonSettings, Mode, PerFamily, Ports, Protocol,
-    Service, Version, Weights, XdpMode,
+    Affinity, Announce, Backend, Configuration, DaemonSettings, Flows, Mode, PerFamily, Ports,
+    Protocol, Service, Version, Weights, XdpMode,
 };
 use splitter::net::{self, Hop, Netlink, News, View};
 use splitter_common::abi::ABI_VERSION;
@@ -103,6 +103,7 @@ impl Host {
                 vip: IpAddr::from([203, 0, 113, 10]),
                 ports: Ports::one(80).expect("a port"),
                 protocol: Protocol::Tcp,
+                flows: Flows::Hash,
                 mode: Mode::Nat,
                 affinity: Affinity::Flow,
                 client_prefix: None,

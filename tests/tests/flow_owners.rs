@@ -2,7 +2,7 @@
 //! out, one does. `SPLITTER_SCHEDULES` sets how many schedules run, `SPLITTER_SEED` the first seed,
 //! `SPLITTER_MUTANT` the only mutant to try.
 
-use splitter_tests::flow_owners::{Mutant, Report, run, run_mutant};
+use splitter_tests::flow_owners::{Mutant, Report, Wire, run, run_mutant};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -68,14 +68,33 @@ fn add(sum: &mut Report, report: &Report) {
 
 #[test]
 fn no_flow_moves() {
+    let sum = no_flow_moves_of(Wire::Tcp);
+    if let Some(sum) = sum {
+        assert!(sum.handover_drops > 0, "no SYN was dropped in a hand-over");
+    }
+}
+
+#[test]
+fn no_udp_flow_moves() {
+    let sum = no_flow_moves_of(Wire::Udp);
+    if let Some(sum) = sum {
+        assert!(
+            sum.handover_drops > 0,
+            "no new flow found a full set in a hand-over"
+        );
+    }
+}
+
+/// What was seen, where there were enough schedules to see everything.
+fn no_flow_moves_of(wire: Wire) -> Option<Report> {
     let first = from_environment("SPLITTER_SEED", 1);
     let count = from_environment("SPLITTER_SCHEDULES", SCHEDULES);
-    let (found, sum) = search(first, count, run);
-    println!("seeds {first} to {}: {sum:?}", first + count - 1);
+    let (found, sum) = search(first, count, |seed| run(seed, wire));
+    println!("{wire:?}, seeds {first} to {}: {sum:?}", first + count - 1);
     if let Some((seed, report)) = found {
         let (violation, story) = report.violation.unwrap();
         panic!(
-            "seed {seed}: {violation:?} (SPLITTER_SEED={seed} SPLITTER_SCHEDULES=1)\n{}",
+            "{wire:?}, seed {seed}: {violation:?} (SPLITTER_SEED={seed} SPLITTER_SCHEDULES=1)\n{}",
             story.join("\n")
         );
     }
@@ -84,7 +103,6 @@ fn no_flow_moves() {
         ("flows established", sum.established),
         ("packets that ran inside others", sum.nested),
         ("hand-overs", sum.handovers),
-        ("SYNs dropped in a hand-over", sum.handover_drops),
         ("packets that met a lock", sum.busy_drops),
         ("kills", sum.kills),
         ("numbers used again", sum.reused),
@@ -93,6 +111,7 @@ fn no_flow_moves() {
     ] {
         assert!(seen > 0 || count < 200, "no {what} in {count} schedules");
     }
+    (count >= 200).then_some(sum)
 }
 
 #[test]
@@ -106,13 +125,15 @@ fn every_rule_is_needed() {
         {
             continue;
         }
-        let (found, _) = search(1, SCHEDULES_FOR_A_MUTANT, |seed| run_mutant(seed, *mutant));
-        match found {
-            Some((seed, report)) => {
-                let violation = report.violation.unwrap().0;
-                println!("{mutant:?}: {violation:?} at seed {seed}");
+        for &wire in mutant.wires() {
+            let schedule = |seed| run_mutant(seed, wire, *mutant);
+            match search(1, SCHEDULES_FOR_A_MUTANT, schedule).0 {
+                Some((seed, report)) => {
+                    let violation = report.violation.unwrap().0;
+                    println!("{mutant:?}, {wire:?}: {violation:?} at seed {seed}");
+                }
+                None => missed.push((*mutant, wire)),
             }
-            None => missed.push(*mutant),
         }
     }
     assert!(missed.is_empty(), "not caught: {missed:?}");

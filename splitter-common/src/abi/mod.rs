@@ -18,7 +18,7 @@ pub use flow::{ENTRIES_PER_SET, FlowSet, WORDS_PER_SET};
 pub use fragment::{Fragment, FragmentKey};
 pub use hairpin::{Hairpin, HairpinKey, Leg};
 pub use route::RouteKey;
-pub use service::{Affinity, Interface, Mode, Prefix, Service, ServiceKey, Settings, Vip};
+pub use service::{Affinity, Flows, Interface, Mode, Prefix, Service, ServiceKey, Settings, Vip};
 pub use slot::{SlotState, SlotWord, Stamp, Stamps};
 
 /// Version of the layouts below; part of the folder name in bpffs, so that a daemon never reads maps of another layout.

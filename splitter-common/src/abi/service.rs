@@ -140,6 +140,18 @@ pub enum Affinity {
     Client = 1,
 }
 
+/// How the flows of a UDP service are known in a transition. (TCP has SYNs.)
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flows {
+    /// Not at all: they follow the slot table at once.
+    Hash = 0,
+    /// All are learned first; what has no record then is new.
+    Track = 1,
+    /// QUIC: an Initial packet begins one.
+    Quic = 2,
+}
+
 /// A service as the packet path sees it. Times are in nanoseconds of the coarse monotonic clock.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -180,6 +192,8 @@ pub struct Service {
     pub routed: u8,
     /// Leading bits of the client's address that affinity looks at; 0: all of them.
     pub client_prefix: u8,
+    /// A [`Flows`]; 0 where the protocol is TCP.
+    pub flows: u8,
     /// Zero.
-    pub reserved: [u8; 2],
+    pub reserved: [u8; 1],
 }

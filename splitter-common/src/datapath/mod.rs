@@ -48,7 +48,9 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
         },
         Parsed::Fragment if to_group(packet) => Outcome::stop(other(tables, &headers.destination)),
         Parsed::Fragment => fragment::follow(packet, tables, &mut headers),
-        Parsed::Arp if neighbour::answer_arp(packet, tables, headers.l3) => answered(packet),
+        Parsed::Arp if neighbour::answer_arp(packet, tables, headers.l3) => {
+            neighbour::answered(packet)
+        }
         Parsed::Arp => Outcome::stop(Counter::PassNotIp),
         Parsed::Icmp | Parsed::Icmpv6 => icmp::steer(packet, tables, &mut headers)
             .unwrap_or(Outcome::stop(other(tables, &headers.destination))),
@@ -64,12 +66,6 @@ pub fn steer<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
     };
     tables.count(outcome.counter);
     outcome
-}
-
-/// Back to where the question of a neighbour came from.
-#[inline(always)]
-fn answered<P: Packet>(packet: &P) -> Outcome {
-    Outcome::forward(Counter::AnswerNeighbour, packet.interface())
 }
 
 /// Puts a packet into one to a backend, by its index.

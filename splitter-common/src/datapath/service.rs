@@ -7,7 +7,7 @@ use super::parse::{self, Headers};
 use super::tables::Tables;
 use super::transition::{self, Arrival, Segment};
 use super::{forward, fragment, measure, reverse, route};
-use crate::abi::{Backend, Counter, Service, ServiceKey, Verdict};
+use crate::abi::{Backend, Counter, Flows, Service, ServiceKey, Verdict};
 use crate::hash;
 use crate::wire::header::{ACK, FIN, RST, SYN, TCP};
 
@@ -43,7 +43,11 @@ pub fn steer<P: Packet, T: Tables>(
         arrival: Arrival {
             flow_hash: 0,
             slot: 0,
-            segment: segment(headers),
+            segment: if headers.protocol == TCP {
+                segment(headers)
+            } else {
+                Segment::Datagram
+            },
             sequence: headers.sequence,
         },
         local: 0,
@@ -99,7 +103,8 @@ pub(super) fn place<T: Tables>(
     Some(())
 }
 
-/// The backend (number local to the service): TCP by the rules of transitions, UDP by the table in force.
+/// The backend (number local to the service): by the rules of transitions, or, for UDP with `flows = "hash"`, by the
+/// table in force.
 #[inline(always)]
 fn choose<T: Tables>(
     tables: &T,
@@ -107,7 +112,7 @@ fn choose<T: Tables>(
     headers: &Headers,
     arrival: &Arrival,
 ) -> Result<u16, Counter> {
-    if headers.protocol == TCP {
+    if headers.protocol == TCP || service.flows != Flows::Hash as u8 {
         return transition::choose(tables, service, arrival);
     }
     match tables.slot(arrival.slot) {

@@ -85,7 +85,6 @@ const LATER: &[(Section, &[&str])] = &[
         &[
             "analysis",
             "confirm_within",
-            "flows",
             "hairpin_source",
             "health",
             "on_unhealthy",

@@ -10,7 +10,8 @@ use super::node::{Node, Table};
 use super::values::{self, Role};
 use super::{ConfigError, ports, weights};
 use crate::model::{
-    AddressRange, Affinity, Announce, Backend, Mode, PerFamily, Ports, Protocol, Service, Version,
+    AddressRange, Affinity, Announce, Backend, Flows, Mode, PerFamily, Ports, Protocol, Service,
+    Version,
 };
 use crate::plan;
 
@@ -41,6 +42,7 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
     let protocol = table.require("protocol", "\"tcp\" or \"udp\"")?;
     let protocol = values::choice(&protocol, &protocols, &["quic"])?;
     across.admit_front(vip, &ports, protocol, &port_node)?;
+    let flows = read_flows(&table, protocol)?;
 
     let modes = [("dsr", Mode::Dsr), ("ipip", Mode::Ipip), ("nat", Mode::Nat)];
     let mode = table.require("mode", "\"dsr\", \"ipip\" or \"nat\"")?;
@@ -125,6 +127,7 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
         vip,
         ports,
         protocol,
+        flows,
         mode,
         affinity,
         client_prefix,
@@ -137,6 +140,16 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
         versions,
         routes,
         weights,
+    })
+}
+
+fn read_flows(table: &Table<'_>, protocol: Protocol) -> Result<Flows, ConfigError> {
+    values::or(table, "flows", Flows::Hash, |node| {
+        if protocol != Protocol::Udp {
+            return Err(node.not("no such key for TCP, whose flows begin with a SYN"));
+        }
+        let known = [("hash", Flows::Hash), ("track", Flows::Track)];
+        values::choice(node, &known, &[])
     })
 }
 

@@ -32,11 +32,7 @@ impl<D: Dataplane> Core<D> {
             slots_moved: delta(&current, &owners).len() as u32,
             slots: live.slots(),
             established_flows_moved: 0,
-            holds_in_seconds: if wanted.now || live.is_udp() {
-                0.0
-            } else {
-                live.service.prepare.as_secs_f64()
-            },
+            holds_in_seconds: live.holds_in(wanted.now).as_secs_f64(),
             dry_run: wanted.dry_run,
         };
         let unchanged = live.weights.as_ref() == Some(&weights) && view.slots_moved == 0;
@@ -68,11 +64,7 @@ impl<D: Dataplane> Core<D> {
         live.wish_of_routes(self.seed, &[]);
         // Saving takes its time, and only now new flows begin to follow.
         let began_ns = (self.clock)().ns;
-        let hold = if view.holds_in_seconds > 0.0 {
-            live.row.prepare_ns
-        } else {
-            0
-        };
+        let hold = live.holds_in(wanted.now).as_nanos() as u64;
         live.rebase_at = Some(began_ns + hold);
         // What cannot be written now is written by the next ticks: it is in force once it is kept.
         if let Err(error) = self.advance() {

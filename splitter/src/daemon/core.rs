@@ -126,7 +126,7 @@ impl<D: Dataplane> Core<D> {
         for live in &mut core.services {
             let kept = core.state.services.get(&live.state_key());
             if kept.is_some_and(|kept| !kept.baseline_settled && kept.changed.is_some()) {
-                live.rebase_at = Some(now.ns + live.row.prepare_ns);
+                live.rebase_at = Some(now.ns + live.holds_in(false).as_nanos() as u64);
             }
         }
         Ok(core)
@@ -183,7 +183,7 @@ impl<D: Dataplane> Core<D> {
                     &words,
                     &stamps,
                     wishes,
-                    live.service.protocol,
+                    live.service.is_tracked(),
                     &timers,
                     now_ns,
                     &alive,

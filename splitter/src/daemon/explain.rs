@@ -17,7 +17,7 @@ use super::live::Live;
 use crate::api::RequestError;
 use crate::api::types::{BackendRef, Caller, ExplainView, FlowList, RecordView, RouteRef};
 use crate::dataplane::Dataplane;
-use crate::model::{Affinity, Service};
+use crate::model::{Affinity, Flows, Service};
 use crate::net::to_abi;
 
 /// The maps as steering's tables, for questions: what would be written is not.
@@ -220,6 +220,10 @@ impl<D: Dataplane> Core<D> {
         let (base, current) = (named(word.base())?, named(word.current())?);
         because.push(match word.state() {
             SlotState::Steady => format!("the slot is at rest: all its flows go to {base}"),
+            SlotState::Track if live.service.flows == Flows::Track => format!(
+                "the slot is in transition (track): flows without a record belong to {base} and are learned; new ones \
+                 follow to {current} when all are known"
+            ),
             SlotState::Track => format!(
                 "the slot is in transition (track): new flows go to {current} and get a record, flows without one \
                  belong to {base}"
@@ -249,14 +253,24 @@ impl<D: Dataplane> Core<D> {
                 "a SYN of this 5-tuple went to {backend}; copies of it, and the packet that answers, follow"
             ));
         }
+        let (packet, reason) = if live.service.flows == Flows::Track {
+            (
+                "datagram of a flow without a record",
+                "not all flows of the slot are known yet",
+            )
+        } else {
+            (
+                "SYN",
+                "copies of a SYN, or handshakes, of before the change may be under way, or the 5-tuple is still in use",
+            )
+        };
         match peeked.new_flow {
             Err(counter) => because.push(format!(
-                "a new SYN would be dropped now ({}); the client sends it again",
+                "a new {packet} would be dropped now ({}); the client sends it again",
                 counter.name()
             )),
             Ok(number) if number != word.current() => because.push(format!(
-                "a new SYN goes to {} and not to {current}: copies of a SYN, or handshakes, of before the change may \
-                 be under way, or the 5-tuple is still in use",
+                "a new {packet} goes to {} and not to {current}: {reason}",
                 named(number)?
             )),
             Ok(_) => {}

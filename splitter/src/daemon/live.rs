@@ -1,13 +1,16 @@
 //! A service in force.
 
+use std::time::Duration;
+
 use splitter_common::abi::{Service as Row, SlotState, SlotWord, Stamps};
 use splitter_common::datapath::flow_table::PENDING_SPARE_NS;
 
+use super::core::ROUND_NS;
 use super::identity::{BackendId, key_name, key_of_row};
 use super::numbers::Numbers;
 use super::routes::{LiveRoute, RoutedRow};
 use crate::dataplane::{Dataplane, DataplaneError};
-use crate::model::{Prefix, Protocol, Seed, Service, Weights};
+use crate::model::{Flows, Prefix, Protocol, Seed, Service, Weights};
 use crate::plan::{self, Member, PlaceError, Placement, Share};
 use crate::transition::{Cell, SlotWrite, Timers, Wish};
 
@@ -43,6 +46,7 @@ pub(super) struct Live {
 pub(super) fn write_times(row: &mut Row, service: &Service) {
     const SECOND: u64 = 1_000_000_000;
     row.prepare_ns = nanos(service.prepare);
+    row.flows = service.flows as u8;
     row.record_ns = nanos(service.drain_idle);
     // `D` and at least 3 s before a pending record gives way.
     row.pending_ns = PENDING_SPARE_NS + row.prepare_ns.max(3 * SECOND);
@@ -197,9 +201,18 @@ impl Live {
         self.moving = true;
     }
 
-    /// Whether changes reach new flows at once by nature.
-    pub(super) fn is_udp(&self) -> bool {
-        self.service.protocol == Protocol::Udp
+    /// How long after a change new flows follow it, where no flood is in its way; `at_once`: with `--now`.
+    pub(super) fn holds_in(&self, at_once: bool) -> Duration {
+        match (self.service.protocol, self.service.flows) {
+            (Protocol::Udp, Flows::Hash) => Duration::ZERO,
+            // They follow in HANDOVER, which `--now` does not bring nearer: new flows are known by what is learned first.
+            (Protocol::Udp, Flows::Track) => {
+                let timers = self.timers();
+                Duration::from_nanos(timers.idle_ns + timers.margin_ns + ROUND_NS)
+            }
+            _ if at_once => Duration::ZERO,
+            _ => self.service.prepare,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub use ports::{Ports, PortsError};
 pub use prefix::{Prefix, PrefixError};
-pub use splitter_common::abi::{Affinity, Mode};
+pub use splitter_common::abi::{Affinity, Flows, Mode};
 pub use weights::{BasisPoints, PercentFault, Weights, WeightsError};
 
 /// A whole, validated configuration.
@@ -133,7 +133,7 @@ pub enum XdpMode {
 pub enum Protocol {
     /// TCP.
     Tcp,
-    /// UDP: follows the table in force.
+    /// UDP.
     Udp,
 }
 
@@ -157,6 +157,8 @@ pub struct Service {
     pub ports: Ports,
     /// Protocol.
     pub protocol: Protocol,
+    /// How flows of UDP are known in a transition; of no meaning for TCP.
+    pub flows: Flows,
     /// How packets get to backends.
     pub mode: Mode,
     /// What chooses the slot.
@@ -204,6 +206,11 @@ pub struct Backend {
 }
 
 impl Service {
+    /// Whether flows are known in a transition, so that none moves.
+    pub fn is_tracked(&self) -> bool {
+        self.protocol == Protocol::Tcp || self.flows != Flows::Hash
+    }
+
     /// The version of that name.
     pub fn version(&self, name: &str) -> Option<&Version> {
         self.versions.iter().find(|v| v.name == name)

@@ -29,7 +29,6 @@ pub use drain::DrainStage;
 pub use round::{Cell, Round, SlotWrite, round};
 pub use summary::{Summary, summarise};
 
-use crate::model::Protocol;
 use splitter_common::abi::{SlotState, SlotWord, Stamps};
 
 /// How long things must have been silent, in nanoseconds.
@@ -100,17 +99,19 @@ impl Change {
 
 /// The next step of a slot, or none. `alive` tells whether a backend's flows and records count.
 ///
+/// `tracked`: the service's flows are known in a transition; those of UDP with `flows = "hash"` are not.
+///
 /// Not more than one step a slot and grace period.
 pub fn step(
     word: SlotWord,
     stamps: &Stamps,
     wish: Wish,
-    protocol: Protocol,
+    tracked: bool,
     timers: &Timers,
     now_ns: u64,
     alive: &dyn Fn(u16) -> bool,
 ) -> Option<Change> {
-    if protocol == Protocol::Udp {
+    if !tracked {
         // No SYN tells new flows from old ones: they follow the table in force, and nothing is tracked.
         let settled = SlotWord::steady(wish.owner);
         return (word != settled).then(|| Change::to(settled));

@@ -1,7 +1,6 @@
 //! A round: a step for each slot of a service, as a list of writes.
 
 use super::{Change, Timers, Wish, step};
-use crate::model::Protocol;
 use splitter_common::abi::{SlotWord, Stamp, Stamps};
 
 /// What a step writes to one slot.
@@ -64,7 +63,7 @@ pub fn round(
     words: &[SlotWord],
     stamps: &[Stamps],
     wishes: &[Wish],
-    protocol: Protocol,
+    tracked: bool,
     timers: &Timers,
     now_ns: u64,
     alive: &dyn Fn(u16) -> bool,
@@ -75,7 +74,7 @@ pub fn round(
         .zip(wishes)
         .zip(0..)
         .filter_map(|(((word, stamps), wish), slot)| {
-            step(*word, stamps, *wish, protocol, timers, now_ns, alive)
+            step(*word, stamps, *wish, tracked, timers, now_ns, alive)
                 .map(|change| SlotWrite { slot, change })
         })
         .collect();

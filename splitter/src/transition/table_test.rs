@@ -103,7 +103,7 @@ fn take(row: &Row, wish: Wish) -> Option<Change> {
     };
     let word = SlotWord::new(state, base, current);
     let alive = |backend| backend != DEAD;
-    step(word, &stamps, wish, Protocol::Tcp, &TIMERS, NOW, &alive)
+    step(word, &stamps, wish, true, &TIMERS, NOW, &alive)
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn at_once_lifts_the_freeze_of_a_transition_under_way() {
         };
         let wish = Wish { owner: 2, at_once };
         let word = SlotWord::new(state, base, current);
-        step(word, &stamps, wish, Protocol::Tcp, &TIMERS, NOW, &|_| true)
+        step(word, &stamps, wish, true, &TIMERS, NOW, &|_| true)
     };
     let lifted = Change {
         unlogged: None,
@@ -187,7 +187,7 @@ fn udp_follows_the_table_at_once() {
         owner: 2,
         at_once: false,
     };
-    let udp = |word| step(word, &stamps, wish, Protocol::Udp, &TIMERS, NOW, &alive);
+    let udp = |word| step(word, &stamps, wish, false, &TIMERS, NOW, &alive);
     assert_eq!(udp(SlotWord::steady(2)), None);
     assert_eq!(
         udp(SlotWord::steady(1)).map(|change| change.word),
@@ -210,15 +210,7 @@ fn stopping_between_any_two_writes_is_harmless() {
         let mut cells = 0;
         let mut rounds = 0;
         loop {
-            let work = round(
-                &words,
-                &stamps,
-                &wishes,
-                Protocol::Tcp,
-                &TIMERS,
-                now,
-                &alive,
-            );
+            let work = round(&words, &stamps, &wishes, true, &TIMERS, now, &alive);
             rounds += 1;
             assert!(rounds < 2_000, "stopped at cell {stop_at}: never settles");
             'round: for write in &work.writes {
@@ -274,7 +266,7 @@ fn a_round_that_was_held_up_is_not_carried_out() {
         &[SlotWord::steady(1)],
         &[Stamps::default()],
         &[wish],
-        Protocol::Tcp,
+        true,
         &TIMERS,
         NOW,
         &alive,

@@ -76,6 +76,8 @@ pub struct Case {
     /// Protocols it runs with.
     #[serde(default = "protocols")]
     pub protocols: Vec<Protocol>,
+    /// How the service's flows of UDP are known: `hash` (the default) or `track`.
+    pub flows: Option<String>,
     /// Modes it runs in.
     #[serde(default = "ways")]
     pub modes: Vec<Way>,
@@ -212,6 +214,8 @@ pub struct Note {
     /// The backend, by number.
     #[serde(default)]
     pub backend: u16,
+    /// Where its data ends, in units of 8 bytes; absent: 8, afterwards anywhere.
+    pub end: Option<u32>,
     /// Seconds since it was seen.
     #[serde(default)]
     pub age: u64,

@@ -6,9 +6,9 @@ use super::memory::Memory;
 use super::spec::{BackendChange, Instance, Note, Protocol, Record, Route, Slot, Way};
 use anyhow::{Context, Result, bail};
 use splitter_common::abi::{
-    Address, Affinity, Backend, FlowSet, Fragment, FragmentKey, Hairpin, HairpinKey, Interface,
-    Mode, Prefix, Reply, ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotState, SlotWord,
-    Stamps, Vip,
+    Address, Affinity, Backend, FlowSet, Flows, Fragment, FragmentKey, Hairpin, HairpinKey,
+    Interface, Mode, Prefix, Reply, ReplyKey, RouteKey, Service, ServiceKey, Settings, SlotState,
+    SlotWord, Stamps, Vip,
 };
 use splitter_common::datapath::flow_table::{Kind, Record as Packed, tag_of, tick};
 use splitter_common::datapath::fragment;
@@ -129,6 +129,11 @@ impl World {
         let mut world = Self::empty(1)?;
         let case = &instance.case;
         world.add_service(instance.family, instance.protocol, instance.way, "vip:80")?;
+        world.services[0].flows = match case.flows.as_deref() {
+            None | Some("hash") => Flows::Hash,
+            Some("track") => Flows::Track,
+            Some(other) => bail!("no flows are called {other:?}"),
+        } as u8;
         let (word, stamps) = slot(&case.slot, now)?;
         if case.icmp_echo {
             for (_, vip) in &mut world.vips {
@@ -238,7 +243,8 @@ impl World {
             client_prefix: 0,
             index: u16::try_from(self.services.len())?,
             routed: 0,
-            reserved: [0; 2],
+            flows: Flows::Hash as u8,
+            reserved: [0; 1],
         });
         for _ in 0..SLOTS {
             self.slots.push(SlotWord::steady(0));
@@ -387,7 +393,11 @@ pub fn note(world: &World, note: &Note, now: u64) -> Result<Fragment> {
         } else {
             0
         },
-        reserved: 0,
+        end: if way == Fragment::STACK {
+            0
+        } else {
+            note.end.unwrap_or(8)
+        },
         vip: if way == Fragment::REPLY {
             world.services[0].vip
         } else {

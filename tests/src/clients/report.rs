@@ -98,6 +98,10 @@ pub struct UdpTotals {
     pub lost: u64,
     /// Answers by backend.
     pub by: BTreeMap<String, u64>,
+    /// Sockets that got an answer, by the backend that answered first.
+    pub sockets: BTreeMap<String, u64>,
+    /// Answers from another backend than the socket's first.
+    pub moved: u64,
 }
 
 /// Writes a line. Nobody to read it means that the parent is gone, and this process, too, in a moment.

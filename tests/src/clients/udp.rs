@@ -13,6 +13,10 @@ use super::report::{Report, UdpTotals, print};
 
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(30);
+/// After so long without one the datagram is sent again: a socket is never silent for much longer.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Time between two reports.
+const REPORT: Duration = Duration::from_millis(200);
 
 /// Sends on so many sockets, one datagram every `every` on each, until `stop` says so.
 pub async fn run(
@@ -33,8 +37,15 @@ pub async fn run(
         socket.connect(to).await?;
         tasks.spawn(talk(socket, every, Arc::clone(&totals), stop.clone()));
     }
-    while let Some(task) = tasks.join_next().await {
-        task??;
+    let mut report = tokio::time::interval(REPORT);
+    loop {
+        tokio::select! {
+            task = tasks.join_next() => match task {
+                Some(ended) => ended??,
+                None => break,
+            },
+            _ = report.tick() => print(&Report::Udp(lock(&totals).clone())),
+        }
     }
     print(&Report::Udp(lock(&totals).clone()));
     Ok(())
@@ -48,30 +59,45 @@ async fn talk(
 ) -> Result<()> {
     let mut buffer = [0; 256];
     let mut number: u64 = 0;
+    let mut first: Option<String> = None;
     while !*stop.borrow() {
         number += 1;
         lock(&totals).sent += 1;
-        let sent = socket.send(number.to_string().as_bytes()).await;
-        let answer = match sent {
-            Ok(_) => tokio::time::timeout(LIMIT, answer_to(number, &socket, &mut buffer))
-                .await
-                .ok(),
-            // An ICMP error about an earlier datagram.
-            Err(_) => None,
-        };
+        let answer = tokio::time::timeout(LIMIT, ask(number, &socket, &mut buffer)).await;
         {
             let mut totals = lock(&totals);
             match answer {
-                Some(Ok(name)) => {
+                Ok(name) => {
                     totals.answered += 1;
+                    match &first {
+                        None => {
+                            *totals.sockets.entry(name.clone()).or_default() += 1;
+                            first = Some(name.clone());
+                        }
+                        Some(first) => totals.moved += u64::from(*first != name),
+                    }
                     *totals.by.entry(name).or_default() += 1;
                 }
-                _ => totals.lost += 1,
+                Err(_) => totals.lost += 1,
             }
         }
         tokio::time::sleep(every).await;
     }
     Ok(())
+}
+
+/// Sends the datagram until it is answered; gives the name in the answer.
+async fn ask(number: u64, socket: &UdpSocket, buffer: &mut [u8]) -> String {
+    loop {
+        // An error here, or in the answer, is an ICMP error about an earlier datagram.
+        if socket.send(number.to_string().as_bytes()).await.is_ok()
+            && let Ok(Ok(name)) =
+                tokio::time::timeout(AGAIN, answer_to(number, socket, buffer)).await
+        {
+            return name;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// The name in the answer to that datagram; answers to earlier ones that came late are passed over.

@@ -1,6 +1,7 @@
 //! Spoofers: floods of SYNs, of ACKs that come once or twice, and of pairs from random 5-tuples; blind shots at live
 //! ones.
 
+use super::Wire;
 use super::clients::KEYS;
 use super::world::{Event, MS, S, World, hash_of};
 use splitter_common::datapath::flow_table::{Kind, QUOTA, Record, set_index};
@@ -24,6 +25,9 @@ impl<R: Rules> World<R> {
     pub(super) fn evil(&self, kind: u8) {
         let anyone = KEYS + self.random.below(1_000_000);
         let sequence = self.random.bits() as u32;
+        if self.wire == Wire::Udp {
+            return self.datagrams(kind, anyone);
+        }
         match kind {
             SYNS => {
                 _ = self.send(anyone, Segment::Syn, sequence);
@@ -43,6 +47,18 @@ impl<R: Rules> World<R> {
         }
     }
 
+    fn datagrams(&self, kind: u8, anyone: u64) {
+        let live: Vec<usize> = self.live.borrow().iter().flatten().copied().collect();
+        let key = match kind {
+            BLIND if !live.is_empty() => self.flows.borrow()[self.random.pick(&live)].key,
+            _ => anyone,
+        };
+        _ = self.send(key, Segment::Datagram, 0);
+        if kind == TWICE {
+            _ = self.send(key, Segment::Datagram, 0);
+        }
+    }
+
     /// At the moment when the slot's base may change, a client dials whose flow set has no room for its SYN.
     pub(super) fn ambush(&self, slot: usize) {
         let live = *self.live.borrow();
@@ -57,18 +73,22 @@ impl<R: Rules> World<R> {
         let mask = self.settings.flow_set_mask;
         let set = set_index(hash_of(key), mask);
         // Not one more than the quota: a SYN without room would keep the slot from changing.
-        let mut wanted = QUOTA - self.pending_in(set).min(QUOTA);
+        let (kind, segment) = match self.wire {
+            Wire::Tcp => (Kind::Pending, Segment::Syn),
+            Wire::Udp => (Kind::Learned, Segment::Datagram),
+        };
+        let mut wanted = QUOTA - self.live_in(set, kind).min(QUOTA);
         for _ in 0..1_000 {
             let other = KEYS + self.random.below(1_000_000);
             if wanted > 0 && self.slot_of(other) == slot && set_index(hash_of(other), mask) == set {
-                _ = self.send(other, Segment::Syn, self.random.bits() as u32);
+                _ = self.send(other, segment, self.random.bits() as u32);
                 wanted -= 1;
             }
         }
         self.after(self.random.below(60 * MS), Event::Victim(key));
     }
 
-    fn pending_in(&self, set: u32) -> u64 {
+    fn live_in(&self, set: u32, kind: Kind) -> u64 {
         let now = self.coarse_now();
         let first = 8 * set as usize;
         self.table[first..first + 8]
@@ -76,7 +96,7 @@ impl<R: Rules> World<R> {
             .0
             .iter()
             .filter_map(|[a, b]| Record::unpack(a.get(), b.get()))
-            .filter(|record| record.kind == Kind::Pending && record.is_live(now))
+            .filter(|record| record.kind == kind && record.is_live(now))
             .count() as u64
     }
 

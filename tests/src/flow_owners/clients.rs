@@ -1,5 +1,6 @@
 //! Clients: what flows do and what they expect.
 
+use super::Wire;
 use super::report::Violation;
 use super::world::{Event, MS, PREPARE, S, T_IDLE, World};
 use splitter_common::abi::{Counter, SlotState};
@@ -20,7 +21,7 @@ enum Habit {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Connecting,
     Established,
 }
@@ -30,13 +31,13 @@ pub(super) struct Flow {
     pub(super) key: u64,
     pub(super) initial: u32,
     pub(super) sequence: u32,
-    stage: Stage,
+    pub(super) stage: Stage,
     habit: Habit,
     /// Whose SYN-ACK the client accepted.
     pub(super) backend: u16,
     pub(super) generation: u32,
     pub(super) began: u64,
-    ends: u64,
+    pub(super) ends: u64,
     /// Last packet that was let through.
     pub(super) last: u64,
     /// Last time that a copy of its SYN came by.
@@ -71,7 +72,10 @@ impl<R: Rules> World<R> {
         self.begin(key);
         self.held.set(false);
         if self.flows.borrow().len() > before {
-            self.deliver_syn(before);
+            match self.wire {
+                Wire::Tcp => self.deliver_syn(before),
+                Wire::Udp => self.datagram(before, false),
+            }
         }
     }
 
@@ -109,20 +113,23 @@ impl<R: Rules> World<R> {
         self.flows.borrow_mut().push(flow);
         self.live.borrow_mut()[key as usize] = Some(id);
         self.other_syns.borrow_mut()[key as usize].retain(|(at, _)| now - at < 60 * S);
+        if self.wire == Wire::Udp {
+            return self.after(0, Event::Datagram(id));
+        }
         for (attempt, delay) in (0..).zip([0, 1, 3, 7]) {
             self.after(delay * S, Event::Syn(id, attempt));
         }
     }
 
-    fn flow(&self, id: usize) -> Flow {
+    pub(super) fn flow(&self, id: usize) -> Flow {
         self.flows.borrow()[id].clone()
     }
 
-    fn change_flow(&self, id: usize, change: impl FnOnce(&mut Flow)) {
+    pub(super) fn change_flow(&self, id: usize, change: impl FnOnce(&mut Flow)) {
         change(&mut self.flows.borrow_mut()[id]);
     }
 
-    fn is_live(&self, id: usize) -> bool {
+    pub(super) fn is_live(&self, id: usize) -> bool {
         let key = self.flows.borrow()[id].key;
         self.live.borrow()[key as usize] == Some(id)
     }
@@ -200,7 +207,7 @@ impl<R: Rules> World<R> {
         self.data(id, Segment::Payload);
     }
 
-    fn pause(&self, flow: &Flow) -> u64 {
+    pub(super) fn pause(&self, flow: &Flow) -> u64 {
         let luck = self.random.below(100);
         if flow.habit == Habit::Idle && luck < 15 {
             return T_IDLE + T_IDLE / 20 + self.random.below(T_IDLE * 6 / 10);
@@ -281,7 +288,9 @@ impl<R: Rules> World<R> {
                 self.after(self.pause(&flow), Event::HalfClosed(id));
             }
             Segment::Bare => self.after(self.pause(&flow), Event::HalfClosed(id)),
-            Segment::Payload | Segment::Syn => self.after(self.pause(&flow), Event::Data(id)),
+            Segment::Payload | Segment::Syn | Segment::Datagram => {
+                self.after(self.pause(&flow), Event::Data(id))
+            }
         }
     }
 

@@ -4,7 +4,6 @@ use super::mutants::Mutant;
 use super::report::{Note, Violation};
 use super::routes::{Making, Wanted};
 use super::world::{Event, FIRST_BACKEND, MS, NB, NS, NW, ROWS, S, T_IDLE, World};
-use splitter::model::Protocol;
 use splitter::transition::{Cell, DrainStage, Round, SlotWrite, Timers, Wish, round};
 use splitter_common::abi::{SlotState, SlotWord, Stamp};
 use splitter_common::datapath::flow_table::Record;
@@ -147,7 +146,7 @@ impl<R: Rules> World<R> {
                 &words,
                 &stamps[row * NS..(row + 1) * NS],
                 &self.row_wishes(row),
-                Protocol::Tcp,
+                true,
                 &timers,
                 now,
                 &alive,

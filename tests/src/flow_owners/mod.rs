@@ -9,8 +9,11 @@
 //! packet of the flow that follows the last one within `T_idle` must reach that backend (`Pcc`), the handshake's own
 //! packets too (`Birth`), and no backend may be called drained while such a flow is on it (`Drain`).
 //!
+//! UDP clients with `flows = "track"` have no handshake: the first datagram that is let through binds the flow.
+//!
 //! * `tables`: memory with a hook before each access, and the watch over evictions.
-//! * `clients`: flows and what they expect. `attack`: what spoofers send. `daemon`: rounds, kills, deaths, drains.
+//! * `clients`: flows and what they expect; `datagrams`: those of UDP. `attack`: what spoofers send. `daemon`:
+//!   rounds, kills, deaths, drains.
 //! * `routes`: rows of slots that groups of clients come into and leave.
 //! * `checks`: the invariants I1 to I5.
 //! * `world`: time, and what happens next. `report`: what became of it.
@@ -20,6 +23,7 @@ mod attack;
 mod checks;
 mod clients;
 mod daemon;
+mod datagrams;
 mod mutants;
 mod random;
 mod report;
@@ -32,12 +36,21 @@ pub use report::{Report, Violation};
 
 use splitter_common::datapath::transition::Sound;
 
+/// What clients speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wire {
+    /// TCP.
+    Tcp,
+    /// UDP with `flows = "track"`.
+    Udp,
+}
+
 /// Runs the schedule of a seed with the sound rules.
-pub fn run(seed: u64) -> Report {
-    world::World::<Sound>::new(seed, None).run()
+pub fn run(seed: u64, wire: Wire) -> Report {
+    world::World::<Sound>::new(seed, wire, None).run()
 }
 
 /// Runs the schedule of a seed with one rule left out.
-pub fn run_mutant(seed: u64, mutant: Mutant) -> Report {
-    mutants::run(seed, mutant)
+pub fn run_mutant(seed: u64, wire: Wire, mutant: Mutant) -> Report {
+    mutants::run(seed, wire, mutant)
 }

@@ -1,6 +1,7 @@
 //! The algorithm with one rule left out. The rules of packets are constants of a type; those of the daemon are
 //! undone between the real round and its writes. Nothing of this can be switched on in a program that ships.
 
+use super::Wire;
 use super::report::Report;
 use super::world::World;
 use splitter::transition::Round;
@@ -24,17 +25,18 @@ macro_rules! mutants {
             pub const ALL: &[Mutant] = &[$(Mutant::$packet,)* $(Mutant::$daemon,)*];
         }
 
-        pub(super) fn run(seed: u64, mutant: Mutant) -> Report {
+        pub(super) fn run(seed: u64, wire: Wire, mutant: Mutant) -> Report {
             match mutant {
                 $(Mutant::$packet => {
                     struct Without;
                     impl Rules for Without {
                         const $rule: bool = false;
                     }
-                    World::<Without>::new(seed, Some(mutant)).run()
+                    World::<Without>::new(seed, wire, Some(mutant)).run()
                 })*
                 $(Mutant::$daemon)|* => {
-                    World::<splitter_common::datapath::transition::Sound>::new(seed, Some(mutant)).run()
+                    World::<splitter_common::datapath::transition::Sound>::new(seed, wire, Some(mutant))
+                        .run()
                 }
             }
         }
@@ -73,6 +75,12 @@ mutants! {
     NoStampOfForeign without STAMP_FOREIGN;
     /// Records of dead backends count.
     DeadCount without ALIVE;
+    /// UDP: new flows follow the moment a transition begins.
+    TrackFollows without TRACK_HOLDS;
+    /// UDP: in TRACK nothing is learned, and nothing says so.
+    LearnsNothing without LEARNS;
+    /// UDP: in HANDOVER what has no record is new, also where a packet went by unlogged a moment ago.
+    HandoverForgets without HANDOVER_LOOKS_BACK;
     }
     daemon {
     /// `base` changes when the slot was silent for half of `T_idle`.
@@ -103,6 +111,21 @@ mutants! {
 }
 
 impl Mutant {
+    /// What clients must speak for its rule to matter to them.
+    pub fn wires(self) -> &'static [Wire] {
+        match self {
+            Self::TrackFollows | Self::LearnsNothing | Self::HandoverForgets => &[Wire::Udp],
+            Self::NoLock
+            | Self::NoRefresh
+            | Self::NoLookInResidue
+            | Self::NoStampOfUnlogged
+            | Self::NoStampOfForeign
+            | Self::SettleTooEarly
+            | Self::NoResidue => &[Wire::Tcp, Wire::Udp],
+            _ => &[Wire::Tcp],
+        }
+    }
+
     /// Undoes a rule of the daemon in a round.
     pub(super) fn distort(self, round: &mut Round, words: &[SlotWord]) {
         for write in &mut round.writes {

@@ -1,5 +1,6 @@
 //! The world: time, what happens next, memory, and who is where.
 
+use super::Wire;
 use super::clients::{Flow, KEYS};
 use super::daemon::Daemon;
 use super::mutants::Mutant;
@@ -7,7 +8,7 @@ use super::random::{Random, mix};
 use super::report::{Note, Report, Violation};
 use super::routes::{Entries, GROUPS};
 use super::tables::Port;
-use splitter_common::abi::{Backend, Counter, Service, Settings, SlotWord, Stamps};
+use splitter_common::abi::{Backend, Counter, Flows, Service, Settings, SlotWord, Stamps};
 use splitter_common::datapath::transition::{Arrival, Rules, Segment, choose_by};
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -43,6 +44,8 @@ pub(super) enum Event {
     Copy(usize),
     SynAck(usize, u16),
     Data(usize),
+    Datagram(usize),
+    Extra(usize),
     HalfClosed(usize),
     Gone(usize),
     Attack,
@@ -70,6 +73,7 @@ pub(super) struct Run {
 
 pub(super) struct World<R: Rules> {
     pub(super) random: Random,
+    pub(super) wire: Wire,
     pub(super) now: Cell<u64>,
     heap: RefCell<BinaryHeap<Reverse<(u64, u64, Event)>>>,
     order: Cell<u64>,
@@ -108,10 +112,11 @@ pub(super) struct World<R: Rules> {
 }
 
 impl<R: Rules> World<R> {
-    pub(super) fn new(seed: u64, mutant: Option<Mutant>) -> Self {
+    pub(super) fn new(seed: u64, wire: Wire, mutant: Option<Mutant>) -> Self {
         let random = Random::new(seed);
         let sets = random.pick(&[2_u32, 4, 8, 8, 16, 32]);
         Self {
+            wire,
             now: Cell::new(START),
             heap: RefCell::default(),
             order: Cell::new(0),
@@ -133,6 +138,10 @@ impl<R: Rules> World<R> {
                 pending_ns: 10 * S,
                 fin_ns: 6 * S,
                 window: 1 << 15,
+                flows: match wire {
+                    Wire::Tcp => Flows::Hash,
+                    Wire::Udp => Flows::Track,
+                } as u8,
                 slot_mask: NS as u32 - 1,
                 first_backend: FIRST_BACKEND,
                 backend_count: NB as u32,
@@ -219,6 +228,8 @@ impl<R: Rules> World<R> {
             Event::Copy(flow) => self.deliver_syn(flow),
             Event::SynAck(flow, backend) => self.syn_ack(flow, backend),
             Event::Data(flow) => self.data(flow, Segment::Payload),
+            Event::Datagram(flow) => self.datagram(flow, true),
+            Event::Extra(flow) => self.datagram(flow, false),
             Event::HalfClosed(flow) => self.half_closed(flow),
             Event::Gone(flow) => self.gone(flow),
             Event::Attack => self.attack(),
@@ -260,7 +271,13 @@ impl<R: Rules> World<R> {
         };
         let packet = matches!(
             event,
-            Event::Syn(..) | Event::Copy(_) | Event::SynAck(..) | Event::Data(_) | Event::Evil(_)
+            Event::Syn(..)
+                | Event::Copy(_)
+                | Event::SynAck(..)
+                | Event::Data(_)
+                | Event::Datagram(_)
+                | Event::Extra(_)
+                | Event::Evil(_)
         );
         if packet && at <= self.now.get() + 200 * MS {
             self.report.borrow_mut().nested += 1;

@@ -29,6 +29,8 @@ pub struct ServiceConfig {
     pub vip: SocketAddr,
     /// `tcp` or `udp`.
     pub protocol: &'static str,
+    /// `flows`, where it is written.
+    pub flows: Option<&'static str>,
     /// `dsr` or `nat`.
     pub mode: &'static str,
     /// `arp` or `none`.
@@ -115,6 +117,7 @@ impl ServiceConfig {
             name: name.to_owned(),
             vip: SocketAddr::new(lab.vip(family), super::Addresses::PORT),
             protocol,
+            flows: None,
             mode: lab.mode(),
             announce: if lab.topology == Topology::Dsr {
                 "arp"
@@ -129,12 +132,15 @@ impl ServiceConfig {
     }
 
     fn write(&self, text: &mut String) {
+        let flows = self
+            .flows
+            .map_or(String::new(), |flows| format!("flows    = {flows:?}\n"));
         let stable = self.versions.first().map_or("", |v| v.name.as_str());
         // Writing to a `String` cannot fail.
         let _ = write!(
             text,
             "\n[[service]]\nname     = {:?}\nvip      = \"{}\"\nport     = {}\nprotocol = {:?}\nmode     = {:?}\n\
-             announce = {:?}\nslots    = {}\nstable   = {stable:?}\nprepare  = {:?}\n\n[service.drain]\nidle = {:?}\n",
+             announce = {:?}\nslots    = {}\nstable   = {stable:?}\nprepare  = {:?}\n{flows}\n[service.drain]\nidle = {:?}\n",
             self.name,
             self.vip.ip(),
             self.vip.port(),

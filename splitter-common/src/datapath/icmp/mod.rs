@@ -47,7 +47,7 @@ pub fn steer<P: Packet, T: Tables>(
         Sort::Echo => echo::answer(packet, tables, headers),
         Sort::Other if headers.ipv6 == 0 => None,
         Sort::Other => neighbour::answer_solicitation(packet, tables, headers.l3, headers.l4)
-            .then(|| super::answered(packet)),
+            .then(|| neighbour::answered(packet)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rules: from what the tables show to where the packet goes and what is written. Writes nothing itself.
 
 use super::rules::Rules;
-use super::{Arrival, Segment};
+use super::{Arrival, Segment, udp};
 use crate::abi::{Counter, Service, SlotState, SlotWord, Stamp};
 use crate::datapath::choice::{Choice, Owner};
 use crate::datapath::flow_table::{
@@ -36,7 +36,7 @@ pub(super) struct Decision {
 
 impl Decision {
     #[inline(always)]
-    const fn to(choice: Choice) -> Self {
+    pub(super) const fn to(choice: Choice) -> Self {
         Self {
             choice,
             unlogged: false,
@@ -86,10 +86,10 @@ pub(super) fn decide<R: Rules, T: SlotTables>(
             Owner::NONE
         };
     let (confirmed, pending) = (confirmed.get(), pending.get());
-    if matches!(question.arrival.segment, Segment::Syn) {
-        syn::<R, _>(stamps, question, scan, confirmed, pending)
-    } else {
-        other::<R>(question, scan, confirmed, pending)
+    match question.arrival.segment {
+        Segment::Datagram => udp::datagram::<R, _>(stamps, question, scan, confirmed),
+        Segment::Syn => syn::<R, _>(stamps, question, scan, confirmed, pending),
+        _ => other::<R>(question, scan, confirmed, pending),
     }
 }
 
@@ -275,7 +275,12 @@ fn bare_syn<R: Rules>(choice: Choice) -> Decision {
 
 /// To the backend of the confirmed record, which is refreshed.
 #[inline(always)]
-fn follow<R: Rules>(question: &Question, scan: &Scan, backend: u16, closing: bool) -> Decision {
+pub(super) fn follow<R: Rules>(
+    question: &Question,
+    scan: &Scan,
+    backend: u16,
+    closing: bool,
+) -> Decision {
     let kind = if scan.confirmed.is_learned() {
         Kind::Learned
     } else {
@@ -295,7 +300,7 @@ fn follow<R: Rules>(question: &Question, scan: &Scan, backend: u16, closing: boo
 
 /// A new record in the entry of `bit`.
 #[inline(always)]
-fn put_new<R: Rules>(question: &Question, kind: Kind, to: u16, bit: u64) -> Decision {
+pub(super) fn put_new<R: Rules>(question: &Question, kind: Kind, to: u16, bit: u64) -> Decision {
     let Question {
         service,
         arrival,

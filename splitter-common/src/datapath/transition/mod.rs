@@ -1,7 +1,8 @@
 //! Which backend a packet of a service goes to, also while its slot is in transition. See `docs/transitions.md`.
 //!
 //! * [`choose`] is what a packet does: one load of the slot word, and at rest nothing else.
-//! * `decide` holds the rules: what is in the tables → where the packet goes and what is written.
+//! * `decide` holds the rules: what is in the tables → where the packet goes and what is written. Those of UDP without
+//!   any handshake are in `udp`.
 //! * [`owner`] says whose a flow is, for what is about it but not of it, and writes nothing.
 //! * [`peek`] asks the same rules and writes nothing.
 //! * [`Rules`] names each rule, so that the model of flows and owners can show what breaks without it.
@@ -10,6 +11,7 @@ mod decide;
 mod owner;
 mod peek;
 mod rules;
+mod udp;
 
 pub use owner::owner;
 pub use peek::{Peek, peek};
@@ -21,7 +23,7 @@ use super::tables::{FlowCells, SlotTables, StampCells};
 use crate::abi::{Counter, Service, SlotState, SlotWord, Stamp};
 use decide::{Decision, Question, decide};
 
-/// What a TCP segment means to the transition rules.
+/// What a packet means to the transition rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
     /// SYN without ACK, RST or FIN.
@@ -32,11 +34,13 @@ pub enum Segment {
     Reset,
     /// Carries payload.
     Payload,
-    /// Anything else: a bare acknowledgement, keep-alive, nonsense flags.
+    /// Anything else of TCP: a bare acknowledgement, keep-alive, nonsense flags.
     Bare,
+    /// UDP of a service with `flows = "track"`.
+    Datagram,
 }
 
-/// A packet of a TCP service.
+/// A packet of a service whose flows are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     /// Keyed hash of the 5-tuple: names the flow record.
@@ -51,7 +55,7 @@ pub struct Arrival {
 
 /// Chooses the backend (number local to the service), or names the counter of the drop.
 ///
-/// Slots of UDP services are always at rest, so their packets come back from the first branch.
+/// Services with `flows = "hash"` have no use for it: their slots are always at rest.
 #[inline(always)]
 pub fn choose<T: SlotTables>(
     tables: &T,

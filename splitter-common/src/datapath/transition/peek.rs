@@ -2,7 +2,7 @@
 
 use super::decide::{Decision, Question, decide};
 use super::{Arrival, Segment, Sound};
-use crate::abi::{Counter, Service, SlotState, SlotWord};
+use crate::abi::{Counter, Flows, Service, SlotState, SlotWord};
 use crate::datapath::flow_table::{self as flows, Kind, Record, Scan};
 use crate::datapath::tables::SlotTables;
 
@@ -19,7 +19,7 @@ pub struct Peek {
     pub pending: Option<Record>,
     /// Where a packet of an established flow goes, its sequence number not being one that confirms a pending record.
     pub established: Result<u16, Counter>,
-    /// Where a SYN goes whose sequence number was not seen before.
+    /// Where a SYN goes whose sequence number was not seen before; of UDP, any packet.
     pub new_flow: Result<u16, Counter>,
 }
 
@@ -82,6 +82,11 @@ pub fn peek<T: SlotTables>(
         };
         decide::<Sound, T>(tables, &stamps, &scan, &question)
     };
+    let (begins, follows) = if service.flows == Flows::Track as u8 {
+        (Segment::Datagram, Segment::Datagram)
+    } else {
+        (Segment::Syn, Segment::Bare)
+    };
     // Sequence numbers that confirm begin one after the SYN's own: its own does not.
     let initial = pending.map_or(0, |record| record.low);
     Ok(Peek {
@@ -89,7 +94,7 @@ pub fn peek<T: SlotTables>(
         now,
         confirmed: find(true),
         pending,
-        established: ask(Segment::Bare, initial).choice.result(),
-        new_flow: ask(Segment::Syn, initial ^ 1 << 31).choice.result(),
+        established: ask(follows, initial).choice.result(),
+        new_flow: ask(begins, initial ^ 1 << 31).choice.result(),
     })
 }

@@ -35,6 +35,13 @@ pub trait Rules {
     const STAMP_FOREIGN: bool = true;
     /// Records of dead backends do not count.
     const ALIVE: bool = true;
+    /// UDP: in TRACK a packet without a record goes to `base`.
+    const TRACK_HOLDS: bool = true;
+    /// UDP: in TRACK what goes to `base` leaves a record, or the stamp that says that it could not.
+    const LEARNS: bool = true;
+    /// UDP: in HANDOVER a packet without a record is a new flow's, unless a packet went by unlogged since, for then the
+    /// slot will go back to TRACK.
+    const HANDOVER_LOOKS_BACK: bool = true;
 }
 
 /// The rules in force.

@@ -152,7 +152,14 @@ pub const KEYS: &[Key] = &[
         "protocol",
         Required,
         "`tcp`, `udp`",
-        "UDP follows the slot table at once.",
+        "What clients speak. How flows of UDP are known is what `flows` says.",
+    ),
+    key(
+        Section::Service,
+        "flows",
+        Words("`hash`"),
+        "`hash`, `track`; `udp` only",
+        "`hash`: datagrams follow the slot table at once, and a change of weights moves the flows of the slots that change. `track`: no flow moves; flows that begin after a change follow it `drain.idle` later, when all that lived before are known.",
     ),
     key(
         Section::Service,
@@ -243,7 +250,7 @@ pub const KEYS: &[Key] = &[
         "idle",
         Value("\"5m\""),
         "1 s to 24 h",
-        "A flow silent for so long is over. A TCP flow can break only if it was silent for longer while its slot moved.",
+        "A flow silent for so long is over. A flow can break only if it was silent for longer while its slot moved.",
     ),
     key(
         Section::Route,

@@ -284,11 +284,7 @@ impl<D: Dataplane> Core<D> {
             slots_moved: moved,
             slots,
             established_flows_moved: 0,
-            holds_in_seconds: if now || live.is_udp() {
-                0.0
-            } else {
-                live.service.prepare.as_secs_f64()
-            },
+            holds_in_seconds: live.holds_in(now).as_secs_f64(),
             dry_run,
         })
     }

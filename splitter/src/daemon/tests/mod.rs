@@ -22,8 +22,8 @@ use super::store::Store;
 use crate::api::types::SetWeights;
 use crate::dataplane::fake::Fake;
 use crate::model::{
-    Affinity, Announce, Backend, Configuration, DaemonSettings, Mode, PerFamily, Ports, Protocol,
-    Service, Version, Weights, XdpMode,
+    Affinity, Announce, Backend, Configuration, DaemonSettings, Flows, Mode, PerFamily, Ports,
+    Protocol, Service, Version, Weights, XdpMode,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -164,6 +164,7 @@ fn service() -> Service {
         vip: "203.0.113.10".parse().expect("an address"),
         ports: Ports::one(80).expect("a port"),
         protocol: Protocol::Tcp,
+        flows: Flows::Hash,
         mode: Mode::Nat,
         affinity: Affinity::Flow,
         client_prefix: None,
