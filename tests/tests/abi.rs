@@ -118,7 +118,7 @@ fn layouts_are_the_blessed_ones() {
             way,
             service,
             backend,
-            reserved,
+            end,
             vip
         }
     );

@@ -70,6 +70,8 @@ fn host_and_kernel_agree_on_random_frames() {
             "answer_echo",
             "drop_handover",
             "drop_too_long",
+            "drop_flags",
+            "drop_fragment_before_first",
             "drop_reverse_conflict",
             "drop_hairpin",
         ] {

@@ -84,7 +84,8 @@ counters! {
     AnswerNeighbour = "answer_neighbour", Transmit;
     /// Echo request to a VIP with `icmp_echo`, answered.
     AnswerEcho = "answer_echo", Transmit;
-    /// For a service, but its TCP or UDP header is cut off or impossible.
+    /// For a service, but its TCP or UDP header is cut off or impossible, or it is a fragment that overlaps the first one
+    /// or is empty or too far off.
     DropMalformed = "drop_malformed", Drop;
     /// For a service, with TCP flags that no stack sends to a server (SYN with FIN, RST or ACK; FIN alone; none at all).
     DropFlags = "drop_flags", Drop;

@@ -30,8 +30,8 @@ pub struct Fragment {
     pub service: u32,
     /// To a backend: its index in `BACKENDS`.
     pub backend: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Where its data ends in the datagram, in units of 8 bytes: no later fragment begins before.
+    pub end: u32,
     /// A reply: the VIP that its source became.
     pub vip: Address,
 }

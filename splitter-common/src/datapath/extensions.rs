@@ -67,6 +67,7 @@ pub fn skip<P: Packet>(packet: &P, headers: &mut Headers) -> u32 {
             }
             if field & !7 != 0 {
                 headers.fragment = Headers::LATER;
+                headers.fragment_offset = field >> 3;
                 let next = headers.protocol;
                 return if next == TCP || next == UDP || is_extension(next) {
                     LATER

@@ -27,11 +27,25 @@ pub fn follow<P: Packet, T: Tables>(packet: &mut P, tables: &T, headers: &Header
             None => Counter::PassNoService,
         });
     };
+    if note.way == Fragment::STACK {
+        return Outcome::stop(Counter::PassOther);
+    }
+    if is_impossible(headers, note.end) {
+        return Outcome::stop(Counter::DropMalformed);
+    }
     match note.way {
         Fragment::BACKEND => to_backend(packet, tables, headers, &note),
         Fragment::REPLY => reply::forward(packet, headers, &note.vip, 0),
-        _ => Outcome::stop(Counter::PassOther),
+        _ => Outcome::stop(Counter::DropInternal),
     }
+}
+
+/// Whether a later fragment is empty, reaches beyond the longest datagram, or overlaps the first one, which ends at `end`:
+/// it could change the ports and flags that were judged there (RFC 1858 §3, RFC 5722 §4).
+#[inline(always)]
+fn is_impossible(headers: &Headers, end: u32) -> bool {
+    let (room, offset) = (headers.room(), u32::from(headers.fragment_offset));
+    room == 0 || offset < end || 8 * offset as usize + room > usize::from(u16::MAX)
 }
 
 /// The note of a fragment's datagram that counts. In place, where the table has it: the stack has no room for it.
@@ -74,6 +88,7 @@ pub fn went_to_backend<T: Tables>(tables: &T, headers: &Headers, service: u32, b
         way: Fragment::BACKEND,
         service,
         backend,
+        end: end(headers),
         ..Fragment::default()
     };
     tables.set_fragment(&key(headers), &note);
@@ -85,6 +100,7 @@ pub fn was_reply<T: Tables>(tables: &T, headers: &Headers, vip: &Address) {
     let note = Fragment {
         seen_ns: tables.now(),
         way: Fragment::REPLY,
+        end: end(headers),
         vip: *vip,
         ..Fragment::default()
     };
@@ -100,6 +116,12 @@ pub fn went_to_stack<T: Tables>(tables: &T, headers: &Headers) {
         ..Fragment::default()
     };
     tables.set_fragment(&key(headers), &note);
+}
+
+/// Where a first fragment ends, in units of 8 bytes.
+#[inline(always)]
+fn end(headers: &Headers) -> u32 {
+    headers.room() as u32 / 8
 }
 
 /// The name of a fragment's datagram.

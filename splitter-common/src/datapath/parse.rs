@@ -35,6 +35,8 @@ pub struct Headers {
     pub destination_port: u16,
     /// Bytes of TCP or UDP payload; 0 until [`transport`] was called.
     pub payload: u16,
+    /// Where a later fragment's data stands in its datagram, in units of 8 bytes.
+    pub fragment_offset: u16,
     /// 1: IPv6, 0: IPv4.
     pub ipv6: u8,
     /// IP protocol number; of a later IPv6 fragment that of the header that begins the datagram's fragmentable part.
@@ -46,7 +48,7 @@ pub struct Headers {
     /// [`Headers::WHOLE`], [`Headers::FIRST`] or [`Headers::LATER`].
     pub fragment: u8,
     /// Zero.
-    pub reserved: [u8; 7],
+    pub reserved: [u8; 5],
 }
 
 impl Headers {
@@ -56,6 +58,12 @@ impl Headers {
     pub const FIRST: u8 = 1;
     /// Another one: it has no transport header.
     pub const LATER: u8 = 2;
+
+    /// Bytes from the transport header, or from a later fragment's data, to the end of the packet.
+    #[inline(always)]
+    pub fn room(&self) -> usize {
+        (self.l3 + usize::from(self.length)).saturating_sub(self.l4)
+    }
 }
 
 /// What a frame turned out to be. Variants without values: see [`parse`].
@@ -149,6 +157,7 @@ fn ipv4<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
     let fragment = u16::from_be_bytes([ip[6], ip[7]]);
     if fragment & (IPV4_MORE | IPV4_OFFSET) != 0 {
         headers.fragment_id = u32::from(u16::from_be_bytes([ip[4], ip[5]]));
+        headers.fragment_offset = fragment & IPV4_OFFSET;
         headers.fragment = Headers::FIRST + u8::from(fragment & IPV4_OFFSET != 0);
     }
     match ip[9] {
@@ -224,7 +233,7 @@ fn ports<P: Packet>(packet: &P, headers: &mut Headers) -> Parsed {
 /// somebody else's is never ours to judge. None: cut off or impossible.
 #[inline(never)]
 pub fn transport<P: Packet>(packet: &P, headers: &mut Headers) -> Option<()> {
-    let room = headers.l3 + usize::from(headers.length) - headers.l4;
+    let room = headers.room();
     let header = if headers.protocol == TCP {
         let tcp = packet.read::<TCP_LEN>(headers.l4)?;
         headers.sequence = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);

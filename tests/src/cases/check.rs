@@ -176,10 +176,13 @@ impl Prepared {
             "noted at {}, expected now",
             found.seen_ns
         );
-        let expected = Fragment {
+        let mut expected = Fragment {
             seen_ns: found.seen_ns,
             ..note(&self.world, after, self.now)?
         };
+        if after.end.is_none() {
+            expected.end = found.end;
+        }
         ensure!(
             *key == fragment_key(&self.world, &self.frame) && *found == expected,
             "noted {found:?}, expected {expected:?}"

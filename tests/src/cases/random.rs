@@ -182,6 +182,28 @@ pub fn frame(random: &mut Random) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// VLAN tags, extension headers, and fragments, of few datagrams: later ones meet their firsts.
+fn links_and_fragments(random: &mut Random, frame: &mut Frame) {
+    if random.once_in(6) {
+        frame.vlan = vec![random.number() as u16; 1 + random.below(3) as usize];
+    }
+    if random.once_in(6) {
+        let all = ["hop_by_hop", "destination", "routing"];
+        frame.extensions = (0..=random.below(7))
+            .map(|_| random.pick(&all).into())
+            .collect();
+    }
+    frame.fragment_header = random.once_in(8);
+    match random.below(12) {
+        0 => frame.more_fragments = true,
+        1 => {
+            frame.fragment_offset = random.pick(&[1, 8, 30, 30, 100, 8191]);
+            frame.more_fragments = random.once_in(2);
+        }
+        _ => {}
+    }
+}
+
 /// A sound frame, most of them for a service.
 fn crafted(random: &mut Random) -> Result<Vec<u8>> {
     let family = random.pick(&FAMILIES);
@@ -207,9 +229,7 @@ fn crafted(random: &mut Random) -> Result<Vec<u8>> {
         frame.ip_options = "01010100".into();
         frame.tcp_options = "01010101".into();
     }
-    if random.once_in(30) {
-        frame.more_fragments = true;
-    }
+    links_and_fragments(random, &mut frame);
     if random.once_in(25) {
         frame.destination_mac = random.pick(&["broadcast", "solicited", "other"]).into();
     }

@@ -190,6 +190,8 @@ pub struct Note {
     /// The backend, by number.
     #[serde(default)]
     pub backend: u16,
+    /// Where its data ends, in units of 8 bytes; absent: 8, afterwards anywhere.
+    pub end: Option<u32>,
     /// Seconds since it was seen.
     #[serde(default)]
     pub age: u64,

@@ -366,7 +366,11 @@ pub fn note(world: &World, note: &Note, now: u64) -> Result<Fragment> {
         } else {
             0
         },
-        reserved: 0,
+        end: if way == Fragment::STACK {
+            0
+        } else {
+            note.end.unwrap_or(8)
+        },
         vip: if way == Fragment::REPLY {
             world.services[0].vip
         } else {
