@@ -68,7 +68,10 @@ pub(super) fn read(node: &Node<'_>, across: &mut Across) -> Result<Service, Conf
     })?;
     across.admit_announce(vip, announce, announce_node.as_ref().unwrap_or(&vip_node))?;
 
-    let icmp_echo = values::or(&table, "icmp_echo", false, |node| node.boolean())?;
+    let icmp_echo = match table.get("icmp_echo") {
+        Some(node) => node.boolean()?,
+        None => false,
+    };
 
     let slots_node = table.get("slots");
     let slots = values::or(&table, "slots", 16_384, |node| {

@@ -16,8 +16,11 @@ use splitter_common::datapath::packet::Packet as _;
 use splitter_common::datapath::parse::{Headers, Parsed, parse as parse_headers};
 use splitter_common::datapath::steer as steer_frame;
 
+/// Name of a target, and what it does with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// Each target: its name, and what it does with an input.
-pub const TARGETS: [(&str, fn(&[u8])); 2] = [("parse", parse), ("steer", steer)];
+pub const TARGETS: [Target; 2] = [("parse", parse), ("steer", steer)];
 
 /// Frames of one input at most: what comes after them would only cost time.
 const FRAMES: usize = 16;

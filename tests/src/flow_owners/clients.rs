@@ -289,7 +289,7 @@ impl<R: Rules> World<R> {
             }
             Segment::Bare => self.after(self.pause(&flow), Event::HalfClosed(id)),
             Segment::Payload | Segment::Syn | Segment::Datagram => {
-                self.after(self.pause(&flow), Event::Data(id))
+                self.after(self.pause(&flow), Event::Data(id));
             }
         }
     }

@@ -213,8 +213,8 @@ impl<R: Rules> World<R> {
         match route::next_task(&routes, 0) {
             Some(Task::Drop(route)) => self.enter(at[route], None),
             Some(Task::Open { routes, from }) => {
-                let routes = routes.into_iter().map(|route| at[route]).collect();
-                self.open(routes, from as usize);
+                let routes: Vec<usize> = routes.into_iter().map(|route| at[route]).collect();
+                self.open(&routes, from as usize);
             }
             None => return self.close(&at, &routes),
         }
@@ -231,7 +231,7 @@ impl<R: Rules> World<R> {
         }
     }
 
-    fn open(&self, routes: Vec<usize>, from: usize) {
+    fn open(&self, routes: &[usize], from: usize) {
         let live = self.live_rows();
         let row = (1..ROWS)
             .find(|row| !live.contains(row))
@@ -259,7 +259,7 @@ impl<R: Rules> World<R> {
         };
         steps.push_back(Step::Settle);
         let mut daemon = self.daemon.borrow_mut();
-        for at in &routes {
+        for at in routes {
             daemon.routes[*at].get_or_insert_default().fresh = true;
         }
         daemon.making = Some(Making {

@@ -126,7 +126,8 @@ fn inner_routes_stay_when_outer_ones_come_and_go() {
     let seen = |core: &Core<Fake>| {
         ["10.8.1.1", "10.8.2.1", "10.9.1.1"].map(|client| version_of(&host, core, client))
     };
-    let steps: [(&dyn Fn(&mut Core<Fake>), [&str; 3]); 5] = [
+    type Step<'a> = (&'a dyn Fn(&mut Core<Fake>), [&'a str; 3]);
+    let steps: [Step<'_>; 5] = [
         (
             &|core| drop(core.add_route("web", &add(&["10.8.1.0/24"], "green"), host.now())),
             ["green", "blue", "blue"],
