@@ -85,8 +85,8 @@ struct Flow {
     turn: Turn,
 }
 
-/// Finds the flow's slot in the row that governs its client. This and [`send`] are functions of their own in the kernel too, called one after the other:
-/// what they keep on the stack would not fit beside what [`transition::choose`] does.
+/// Finds the flow's slot in the row that governs its client. This and [`send`] are functions of their own in the kernel
+/// too, called one after the other: what they keep on the stack would not fit beside what [`transition::choose`] does.
 #[inline(never)]
 pub(super) fn place<T: Tables>(
     tables: &T,
