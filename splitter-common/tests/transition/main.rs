@@ -66,7 +66,9 @@ fn syns() {
         ("dead record", slot(Residue, 1, 1).with(record(Confirmed, DEAD, S)), (Syn, 5), Ok(1), vec![(Confirmed, DEAD, false)], NOTHING),
         ("closing, not quiet", slot(Track, 1, 3).with(closing(5 * S)), (Syn, 5), Ok(2), vec![(Confirmed, 2, true)], FOREIGN),
         ("closing, quiet", slot(Track, 1, 3).with(closing(7 * S)), (Syn, 5), Ok(3), vec![(Confirmed, 2, true), (Pending, 3, false)], FOREIGN),
-        ("no room", slot(Track, 1, 2).full(), (Syn, 5), Ok(1), vec![], BARE_SYN),
+        ("no room, and there will be", slot(Track, 1, 2).full(), (Syn, 5), Err(Counter::DropNoRoom), vec![], NOTHING),
+        ("no room for long", slot(Track, 1, 2).taken(), (Syn, 5), Ok(1), vec![], BARE_SYN),
+        ("no room, and base is where new flows go", slot(Track, 1, 1).full(), (Syn, 5), Ok(1), vec![], BARE_SYN),
         ("hand-over, frozen", slot(Handover, 1, 2).frozen(), (Syn, 5), DROP, vec![], BARE_SYN),
         ("hand-over, no room", slot(Handover, 1, 2).full(), (Syn, 5), DROP, vec![], BARE_SYN),
         ("hand-over, room", slot(Handover, 1, 2), (Syn, 5), Ok(2), vec![(Pending, 2, false)], FOREIGN),
@@ -155,7 +157,12 @@ fn quotas_hold_whatever_comes() {
                 segment,
                 sequence: tag as u32,
             };
-            assert!(choose(&View(&memory), &service(), &arrival).is_ok());
+            let chosen = choose(&View(&memory), &service(), &arrival);
+            if segment == Syn && tag >= flows::QUOTA {
+                assert_eq!(chosen, Err(Counter::DropNoRoom), "{tag}");
+            } else {
+                assert!(chosen.is_ok(), "{tag}");
+            }
         }
         let words: [u64; 8] = std::array::from_fn(|word| memory.set[word].get());
         let kinds: Vec<Kind> = flows::records(&words).map(|record| record.kind).collect();

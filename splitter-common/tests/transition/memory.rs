@@ -128,6 +128,16 @@ impl Memory {
             .with(other(4, Kind::Learned))
     }
 
+    /// Four confirmed records of other flows.
+    pub(crate) fn taken(self) -> Self {
+        (1..5).fold(self, |memory, tag| {
+            memory.with(Record {
+                tag,
+                ..record(Kind::Confirmed, 4, S)
+            })
+        })
+    }
+
     pub(crate) fn send(&self, segment: Segment, sequence: u32) -> Result<u16, Counter> {
         let arrival = Arrival {
             flow_hash: HASH,

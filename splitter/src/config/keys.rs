@@ -94,7 +94,7 @@ const LATER: &[(Section, &[&str])] = &[
             "tracking",
         ],
     ),
-    (Section::Drain, &["deadline"]),
+    (Section::Drain, &["deadline", "on_deadline"]),
     (Section::Version, &["health", "slow_start"]),
     (Section::Backend, &["decap", "health", "name"]),
 ];
