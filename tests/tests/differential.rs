@@ -163,14 +163,17 @@ fn compare(frames: u64, seed: u64, part: u64) -> Counts {
         }
         let where_ = format!("SPLITTER_SEED={seed}: part {part}, frames {first}..{done}");
         let counters_after = kernel.counters().expect("counters");
-        for (index, counter) in Counter::ALL.iter().enumerate() {
-            assert_eq!(
-                counted[index],
-                counters_after[index] - counters_before[index],
-                "{where_}: {}",
-                counter.name()
-            );
-        }
+        let differ: Vec<String> = Counter::ALL
+            .iter()
+            .enumerate()
+            .map(|(index, counter)| {
+                let in_kernel = counters_after[index] - counters_before[index];
+                (counter.name(), counted[index], in_kernel)
+            })
+            .filter(|(_, host, in_kernel)| host != in_kernel)
+            .map(|(name, host, in_kernel)| format!("{name}: host {host}, kernel {in_kernel}"))
+            .collect();
+        assert!(differ.is_empty(), "{where_}: {differ:?}");
         let after = kernel.traffic(world.backends.len()).expect("traffic");
         for (index, sent) in sent.iter().enumerate() {
             let in_kernel = Traffic {

@@ -7,6 +7,10 @@ use crate::wire::header::{DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING, TC
 /// Extension headers that are read at most. What has more is left to the stack.
 pub const MOST: usize = 6;
 
+/// Offset in the frame beyond which nothing is looked for: the programs in the kernel read up to 1,023, and a transport
+/// header or a quoted packet may still follow.
+const DEEPEST: usize = 511;
+
 /// The chain was skipped: protocol and offset are those of what it carries.
 pub const SKIPPED: u32 = 0;
 /// It is a later fragment, of TCP or UDP as far as can be told.
@@ -58,6 +62,9 @@ pub fn skip<P: Packet>(packet: &P, headers: &mut Headers) -> u32 {
         }
         headers.l4 += length;
         headers.protocol = head[0];
+        if headers.l4 > DEEPEST {
+            return OTHER;
+        }
         if this == FRAGMENT {
             let field = u16::from_be_bytes([head[2], head[3]]);
             // Two bits between offset and flag are reserved.

@@ -9,6 +9,7 @@ use super::report::{Note, Report, Violation};
 use super::routes::{Entries, GROUPS};
 use super::tables::Port;
 use splitter_common::abi::{Backend, Counter, Flows, Service, Settings, SlotWord, Stamps};
+use splitter_common::datapath::flow_table::PENDING_SPARE_NS;
 use splitter_common::datapath::transition::{Arrival, Rules, Segment, choose_by};
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -135,7 +136,7 @@ impl<R: Rules> World<R> {
             service: Service {
                 prepare_ns: PREPARE,
                 record_ns: T_IDLE,
-                pending_ns: 10 * S,
+                pending_ns: PENDING_SPARE_NS + PREPARE,
                 fin_ns: 6 * S,
                 window: 1 << 15,
                 flows: match wire {
