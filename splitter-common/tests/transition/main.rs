@@ -47,6 +47,14 @@ fn check(cases: Vec<Case>) {
     }
 }
 
+/// A pending record of another flow, old enough to give way.
+fn old(tag: u64) -> Record {
+    Record {
+        tag,
+        ..record(Pending, 4, 5 * S)
+    }
+}
+
 #[test]
 #[rustfmt::skip]
 fn syns() {
@@ -67,6 +75,7 @@ fn syns() {
         ("closing, not quiet", slot(Track, 1, 3).with(closing(5 * S)), (Syn, 5), Ok(2), vec![(Confirmed, 2, true)], FOREIGN),
         ("closing, quiet", slot(Track, 1, 3).with(closing(7 * S)), (Syn, 5), Ok(3), vec![(Confirmed, 2, true), (Pending, 3, false)], FOREIGN),
         ("no room, and there will be", slot(Track, 1, 2).full(), (Syn, 5), Err(Counter::DropNoRoom), vec![], NOTHING),
+        ("another's gives way, the flow's own expired one goes", slot(Track, 1, 2).with(record(Pending, 1, 11 * S)).with(old(1)).with(old(2)), (Syn, 5), Ok(2), vec![(Pending, 2, false)], FOREIGN),
         ("no room for long", slot(Track, 1, 2).taken(), (Syn, 5), Ok(1), vec![], BARE_SYN),
         ("no room, and base is where new flows go", slot(Track, 1, 1).full(), (Syn, 5), Ok(1), vec![], BARE_SYN),
         ("hand-over, frozen", slot(Handover, 1, 2).frozen(), (Syn, 5), DROP, vec![], BARE_SYN),

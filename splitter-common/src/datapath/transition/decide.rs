@@ -187,7 +187,10 @@ fn syn<R: Rules, C: StampCells>(
         room = 1;
     }
     if room != 0 {
-        return put_new::<R>(question, Kind::Pending, to, room);
+        let mut decision = put_new::<R>(question, Kind::Pending, to, room);
+        // Where another's record gave way, an expired one of its own goes: a flow never has two of one sort.
+        decision.free = scan.pending.bit & !room;
+        return decision;
     }
     if let Some(backend) = confirmed {
         return follow::<R>(question, scan, backend, scan.confirmed.closing());
