@@ -3,8 +3,6 @@
 //! Bytes are read and written by the kernel's helpers alone: they also reach what is not in the linear part of a packet
 //! (so nothing has to be pulled into it), and they know whether a checksum is partial.
 
-use core::arch::asm;
-
 use aya_ebpf::{
     bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, TC_ACT_SHOT},
     helpers::generated::{
@@ -20,6 +18,7 @@ use splitter_common::datapath::reply::{self, Egress};
 use splitter_common::datapath::tables::NextHop;
 
 use crate::maps::Maps;
+use crate::packet::forget;
 
 /// "The next program decides": TCX_NEXT, which the older attachment calls TC_ACT_UNSPEC.
 const NEXT: i32 = -1;
@@ -99,19 +98,7 @@ impl Packet for Leaving {
 
     #[inline(always)]
     fn forget(&self, value: usize) -> usize {
-        let mut same = value;
-        // SAFETY: calculates with two registers. The verifier knows nothing of the length, so it knows nothing of the
-        // result, although the second operation undoes the first; LLVM, which would see through it, sees no instruction.
-        unsafe {
-            asm!(
-                "{same} ^= {length}",
-                "{same} ^= {length}",
-                same = inout(reg) same,
-                length = in(reg) self.len,
-                options(pure, nomem, nostack),
-            );
-        }
-        same
+        forget(value, self.len)
     }
 
     /// Not at TC egress.

@@ -72,6 +72,24 @@ impl Frame {
     }
 }
 
+/// `value`, of which the verifier knows no more than of `length`: nothing, where that is a frame's.
+#[inline(always)]
+pub(crate) fn forget(value: usize, length: usize) -> usize {
+    let mut same = value;
+    // SAFETY: calculates with two registers. The verifier knows nothing of the length, so it knows nothing of the result,
+    // although the second operation undoes the first; LLVM, which would see through it, sees no instruction.
+    unsafe {
+        asm!(
+            "{same} ^= {length}",
+            "{same} ^= {length}",
+            same = inout(reg) same,
+            length = in(reg) length,
+            options(pure, nomem, nostack),
+        );
+    }
+    same
+}
+
 /// Bytes on the stack, aligned as the verifier asks of accesses by words there.
 #[repr(align(8))]
 struct Words<const N: usize>([u8; N]);
@@ -155,19 +173,7 @@ impl Packet for Frame {
 
     #[inline(always)]
     fn forget(&self, value: usize) -> usize {
-        let mut same = value;
-        // SAFETY: calculates with two registers. The verifier knows nothing of the length, so it knows nothing of the
-        // result, although the second operation undoes the first; LLVM, which would see through it, sees no instruction.
-        unsafe {
-            asm!(
-                "{same} ^= {length}",
-                "{same} ^= {length}",
-                same = inout(reg) same,
-                length = in(reg) self.len,
-                options(pure, nomem, nostack),
-            );
-        }
-        same
+        forget(value, self.len)
     }
 
     #[inline(always)]

@@ -82,10 +82,13 @@ fn v4_around<P: Packet>(
     flow_hash: u64,
 ) -> Option<()> {
     let source = settings.tunnel_v4.address(flow_hash);
-    let inner = inner(packet, headers, flow_hash)?;
-    age(packet, headers)?;
-    grow(packet, headers.l3, IPV4_LEN)?;
-    ethernet(packet, backend, ETHERTYPE_IPV4)?;
+    let inner = make_room(
+        packet,
+        headers,
+        backend,
+        flow_hash,
+        (IPV4_LEN, ETHERTYPE_IPV4),
+    )?;
     let outer = Ipv4 {
         class: inner.class,
         length: headers.length.wrapping_add(IPV4_LEN as u16),
@@ -118,10 +121,13 @@ fn v6_around<P: Packet>(
     flow_hash: u64,
 ) -> Option<()> {
     let source = settings.tunnel_v6.address(flow_hash);
-    let inner = inner(packet, headers, flow_hash)?;
-    age(packet, headers)?;
-    grow(packet, headers.l3, IPV6_LEN)?;
-    ethernet(packet, backend, ETHERTYPE_IPV6)?;
+    let inner = make_room(
+        packet,
+        headers,
+        backend,
+        flow_hash,
+        (IPV6_LEN, ETHERTYPE_IPV6),
+    )?;
     let outer = Ipv6 {
         class: inner.class,
         // Zero would say "no label" (RFC 6437 §2). The slot took other bits of the hash.
@@ -130,6 +136,23 @@ fn v6_around<P: Packet>(
         next: inner.protocol,
     };
     outer.write(packet, ETH_LEN, &source, &backend.address)
+}
+
+/// Reads what goes outwards, ages the inner packet, and puts a new Ethernet header and room for the outer IP header before
+/// it; `outer` is the length and the EtherType of that.
+#[inline(always)]
+fn make_room<P: Packet>(
+    packet: &mut P,
+    headers: &Headers,
+    backend: &Backend,
+    flow_hash: u64,
+    outer: (usize, u16),
+) -> Option<Inner> {
+    let inner = inner(packet, headers, flow_hash)?;
+    age(packet, headers)?;
+    grow(packet, headers.l3, outer.0)?;
+    ethernet(packet, backend, outer.1)?;
+    Some(inner)
 }
 
 #[inline(always)]

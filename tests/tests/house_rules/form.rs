@@ -66,12 +66,13 @@ pub(crate) const RULES: &[Rule] = &[
                 concat!("X", "XX"),
                 concat!("TO", "DO"),
             ];
-            // What the rule looks for; the planted breaches below are strings, too: nothing is left open here.
+            // What the rule looks for, and the planted breaches below: taken apart, so that whoever searches the tree for
+            // what is left open does not find the rule against it.
             let mut found = file.with_phrase(&[
-                "todo!",
-                "unimplemented!",
-                "#[ignore",
-                "allow(dead_code",
+                concat!("to", "do!"),
+                concat!("unimple", "mented!"),
+                concat!("#[", "ignore"),
+                concat!("allow(", "dead_code"),
                 "allow(unused",
                 "expect(dead_code",
             ]);
@@ -82,12 +83,15 @@ pub(crate) const RULES: &[Rule] = &[
             found
         },
         breaches: &[
-            ("splitter/src/daemon/mod.rs", "todo!()"),
-            ("tests/tests/x.rs", "#[ignore]\n#[test]\nfn f() {}"),
+            ("splitter/src/daemon/mod.rs", concat!("to", "do!()")),
+            (
+                "tests/tests/x.rs",
+                concat!("#[", "ignore]\n#[test]\nfn f() {}"),
+            ),
             ("splitter/src/daemon/mod.rs", concat!("// FIX", "ME: later")),
             (
                 "splitter/src/daemon/mod.rs",
-                "#[allow(dead_code)]\nfn f() {}",
+                concat!("#[", "allow(dead_code)]\nfn f() {}"),
             ),
         ],
         innocent: &[("splitter/src/daemon/mod.rs", "let s = \"todo!\";")],
